@@ -1,0 +1,39 @@
+"""graphad: trace NumPy code once into an explicit typed graph; differentiate, optimise, draw, save and run it.
+
+Importing graphad loads NumPy and little else; the rooms above tracing load on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from graphad.ir.dims import dim
+from graphad.ir.emit import scope
+from graphad.ir.errors import GraphadError
+from graphad.ir.graph import Graph
+from graphad.ir.node import Node, Value
+from graphad.ir.types import TensorType
+from graphad.tracing import Tensor
+from graphad.tracing.trace import spec, trace
+
+import graphad.numpy  # isort: skip  # fills the table of NumPy functions
+
+__version__ = "0.1.0"
+
+_LAZY: dict[str, str] = {}
+
+__all__ = ["Graph", "GraphadError", "Node", "Tensor", "TensorType", "Value", "dim", "scope", "spec", "trace"]
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'graphad' has no attribute {name!r}")
+    found = getattr(importlib.import_module(module), name)
+    globals()[name] = found
+    return found
+
+
+if TYPE_CHECKING:
+    pass

@@ -1,0 +1,76 @@
+"""Samples: operands and attributes on which the op table tests every rule of an op.
+
+`sample(real(3, 4), axis=1)` reads: one f64 operand of shape [3,4], attribute axis=1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A random operand: `shape`, `dtype`, and the open interval its elements lie in."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float64"
+    low: float = -2.0
+    high: float = 2.0
+    distinct: bool = False
+    """No two elements are closer than the numeric derivative's step (for max, sort, ...)."""
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+        """Make an array of this description."""
+        dtype = np.dtype(self.dtype)
+        if dtype.kind == "b":
+            return np.asarray(rng.integers(0, 2, self.shape)).astype(bool)
+        if dtype.kind in "iu":
+            return np.asarray(rng.integers(int(self.low), int(self.high), self.shape)).astype(dtype)
+        if self.distinct:
+            count = int(np.prod(self.shape))
+            steps = (rng.permutation(count) + 0.5) / max(count, 1)
+            return (self.low + (self.high - self.low) * steps).reshape(self.shape).astype(dtype)
+        return np.asarray(rng.uniform(self.low, self.high, self.shape)).astype(dtype)
+
+
+def real(
+    *shape: int, low: float = -2.0, high: float = 2.0, dtype: str = "float64", distinct: bool = False
+) -> Operand:
+    """Describe a floating-point operand with elements in (low, high)."""
+    return Operand(shape, dtype, low, high, distinct)
+
+
+def integers(*shape: int, low: int = -5, high: int = 6, dtype: str = "int64") -> Operand:
+    """Describe an integer operand with elements in [low, high)."""
+    return Operand(shape, dtype, low, high)
+
+
+def booleans(*shape: int) -> Operand:
+    """Describe a boolean operand."""
+    return Operand(shape, "bool")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Operands and attributes of one application of an op.
+
+    `symbolic` gives attributes for the same sample with every operand size n >= 2 replaced by the named size ``dn``
+    (3 by `d3`), as text that `parse_dim` reads, where the attributes themselves depend on the sizes. `smooth` is False
+    where derivatives exist but numeric ones cannot show them (custom rules, stop_gradient).
+    """
+
+    operands: tuple[Operand, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    symbolic: Mapping[str, Any] = field(default_factory=dict)
+    smooth: bool = True
+
+
+def sample(
+    *operands: Operand, symbolic: Mapping[str, Any] | None = None, smooth: bool = True, **attributes: Any
+) -> Sample:
+    """Describe one application of an op: operands, then attributes by keyword."""
+    return Sample(operands, attributes, symbolic or {}, smooth)

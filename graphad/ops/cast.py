@@ -1,0 +1,63 @@
+"""Casts: the same elements in another dtype."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphad.ir.emit import apply
+from graphad.ir.op import Linear
+from graphad.ir.samples import integers, real, sample
+from graphad.ir.types import DType, TensorType, is_float
+
+if TYPE_CHECKING:
+    from graphad.tracing.tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Cast(Linear):
+    """x in another dtype, as `astype` converts it. A gradient flows between floating-point dtypes only."""
+
+    dtype: DType
+
+    allocates = False
+    samples = (
+        sample(real(3, 4), dtype=np.dtype(np.float32)),
+        sample(real(3, dtype="float32"), dtype=np.dtype(np.float64)),
+        sample(integers(3), dtype=np.dtype(np.float64)),
+        sample(real(3), dtype=np.dtype(np.int32)),
+    )
+
+    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+        return x.with_dtype(self.dtype)
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+        return x.astype(self.dtype)
+
+    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:  # type: ignore[override]
+        np.copyto(out[0], x, casting="unsafe")
+
+    def jvp(
+        self,
+        tangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        if not is_float(self.dtype):
+            return (None,)
+        return super().jvp(tangents, operands, results)
+
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor | None:  # type: ignore[override]
+        return cast(g, x.dtype) if is_float(x.dtype) and is_float(self.dtype) else None
+
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+        return apply(self, x)
+
+
+def cast(x: Tensor, dtype: DType) -> Tensor:
+    """Return x in another dtype; x itself where it has it."""
+    return x if x.dtype == dtype else apply(Cast(dtype), x)

@@ -1,0 +1,78 @@
+"""Matrix products. Everything with a contraction (dot, tensordot, einsum) is written with `Matmul`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphad.ir.dims import Dim, equal
+from graphad.ir.emit import apply
+from graphad.ir.errors import fail
+from graphad.ir.op import Bilinear
+from graphad.ir.samples import real, sample
+from graphad.ir.types import TensorType
+from graphad.ops.shape import broadcast_to, same_shape, transpose
+
+if TYPE_CHECKING:
+    from graphad.tracing.tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Matmul(Bilinear):
+    """y[..., i, j] = sum over k of a[..., i, k] b[..., k, j]; leading axes are equal (`Tensor` broadcasts them)."""
+
+    allocates = False
+    samples = (sample(real(3, 4), real(4, 5)), sample(real(2, 3, 4), real(2, 4, 5)))
+
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:  # type: ignore[override]
+        if a.ndim < 2 or a.ndim != b.ndim or a.dtype != b.dtype or a.dtype.kind not in "biuf":
+            fail("operands must be matrices, or equally long stacks of them, of one dtype")
+        if not same_shape(a.shape[:-2], b.shape[:-2]):
+            fail("the leading axes differ")
+        if not equal(a.shape[-1], b.shape[-2]):
+            fail(f"the contracted sizes {a.shape[-1]} and {b.shape[-2]} differ")
+        return a.with_shape((*a.shape[:-1], b.shape[-1]))
+
+    def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]
+        return np.matmul(a, b)
+
+    def evaluate_into(self, out: tuple[Array, ...], a: Array, b: Array) -> None:  # type: ignore[override]
+        np.matmul(a, b, out=out[0])
+
+    def vjp(
+        self,
+        cotangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        (g,) = cotangents
+        if g is None:
+            return None, None
+        a, b = operands
+        return matmul(g, matrix_transpose(b)), matmul(matrix_transpose(a), g)
+
+    def batch(self, batched: tuple[bool, ...], a: Tensor, b: Tensor) -> Tensor:  # type: ignore[override]
+        size = (a if batched[0] else b).shape[0]
+        a, b = (
+            x if has else broadcast_to(x, (size, *x.shape)) for x, has in zip((a, b), batched, strict=True)
+        )
+        return matmul(a, b)
+
+    def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
+        return 2 * results[0].size * operands[0].shape[-1]
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """Return the matrix product of two equally long stacks of matrices."""
+    return apply(Matmul(), a, b)
+
+
+def matrix_transpose(x: Tensor) -> Tensor:
+    """Return x with its last two axes swapped."""
+    axes = list(range(x.ndim))
+    axes[-2:] = [axes[-1], axes[-2]]
+    return transpose(x, axes)

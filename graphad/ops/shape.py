@@ -1,0 +1,153 @@
+"""Shape ops: the same elements seen in another order or number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphad.ir.dims import Dim, equal, is_one, product, static
+from graphad.ir.emit import apply
+from graphad.ir.errors import fail
+from graphad.ir.op import Linear
+from graphad.ir.samples import real, sample
+from graphad.ir.types import TensorType
+
+if TYPE_CHECKING:
+    from graphad.tracing.tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Reshape(Linear):
+    """The same elements in row-major order under another shape."""
+
+    shape: tuple[Dim, ...]
+
+    view, allocates = True, False
+    samples = (
+        sample(real(3, 4), shape=(2, 6), symbolic={"shape": ("d4", "d3")}),
+        sample(real(3, 4), shape=(12,), symbolic={"shape": ("d3*d4",)}),
+        sample(real(), shape=(1, 1)),
+    )
+
+    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+        if not equal(product(self.shape), x.size):
+            fail(f"cannot give {x} the shape ({','.join(map(str, self.shape))}): the sizes differ")
+        return x.with_shape(self.shape)
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+        return x.reshape(tuple(static(n) for n in self.shape))
+
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+        return reshape(g, x.shape)
+
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+        return reshape(x, (x.shape[0], *self.shape))
+
+
+@dataclass(frozen=True)
+class Transpose(Linear):
+    """Permute axes: axis k of the result is axis ``permutation[k]`` of x."""
+
+    permutation: tuple[int, ...]
+
+    view, allocates = True, False
+    samples = (sample(real(3, 4), permutation=(1, 0)), sample(real(2, 3, 4), permutation=(2, 0, 1)))
+
+    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+        if sorted(self.permutation) != list(range(x.ndim)):
+            fail(f"{self.permutation} is not a permutation of the axes of {x}")
+        return x.with_shape([x.shape[axis] for axis in self.permutation])
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+        return x.transpose(self.permutation)
+
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+        inverse = sorted(range(len(self.permutation)), key=self.permutation.__getitem__)
+        return transpose(g, inverse)
+
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+        return transpose(x, (0, *(axis + 1 for axis in self.permutation)))
+
+
+@dataclass(frozen=True)
+class BroadcastTo(Linear):
+    """Repeat along new leading axes and along axes of size 1, by NumPy's rule."""
+
+    shape: tuple[Dim, ...]
+
+    view, allocates = True, False
+    samples = (
+        sample(real(), shape=(2, 3)),
+        sample(real(4), shape=(3, 4)),
+        sample(real(3, 1), shape=(2, 3, 4)),
+    )
+
+    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+        extra = len(self.shape) - x.ndim
+        if extra < 0:
+            fail(f"cannot broadcast {x} to fewer axes")
+        for n, target in zip(x.shape, self.shape[extra:], strict=True):
+            if n is not target and not equal(n, target) and not is_one(n):
+                fail(f"cannot broadcast {x} to the shape ({','.join(map(str, self.shape))})")
+        return x.with_shape(self.shape)
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+        return np.broadcast_to(x, tuple(static(n) for n in self.shape))
+
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+        from graphad.ops.reduction import reduce_sum
+
+        extra = len(self.shape) - x.ndim
+        stretched = [extra + k for k, n in enumerate(x.shape) if not equal(n, self.shape[extra + k])]
+        return reshape(reduce_sum(g, (*range(extra), *stretched)), x.shape)
+
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+        extra = len(self.shape) - (x.ndim - 1)
+        aligned = reshape(x, (x.shape[0], *(1,) * extra, *x.shape[1:]))
+        return broadcast_to(aligned, (x.shape[0], *self.shape))
+
+
+def same_shape(a: Sequence[Dim], b: Sequence[Dim]) -> bool:
+    """Tell whether two shapes agree; sizes that are not known to agree count as different (recorded)."""
+    return len(a) == len(b) and all(m is n or equal(m, n) for m, n in zip(a, b, strict=True))
+
+
+def reshape(x: Tensor, shape: Sequence[Dim]) -> Tensor:
+    """Return x under another shape (no -1 here); x itself where the shape is the same."""
+    shape = tuple(shape)
+    return x if shape == x.shape else apply(Reshape(shape), x)
+
+
+def transpose(x: Tensor, permutation: Sequence[int]) -> Tensor:
+    """Return x with its axes permuted; x itself for the identity."""
+    permutation = tuple(permutation)
+    return x if permutation == tuple(range(x.ndim)) else apply(Transpose(permutation), x)
+
+
+def broadcast_to(x: Tensor, shape: Sequence[Dim]) -> Tensor:
+    """Return x repeated to `shape`; x itself where it has that shape."""
+    shape = tuple(shape)
+    return x if shape == x.shape else apply(BroadcastTo(shape), x)
+
+
+def broadcast_shapes(*shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
+    """Return the shape that NumPy's rule gives for operands of these shapes; fails where there is none."""
+    result = list(shapes[0])
+    for shape in shapes[1:]:
+        if len(shape) > len(result):
+            result = [1] * (len(shape) - len(result)) + result
+        start = len(result) - len(shape)
+        for k, n in enumerate(shape, start):
+            m = result[k]
+            if m is n or n == 1 or m == n:
+                continue
+            if m == 1 or (m != 1 and not equal(m, n) and is_one(m)):
+                result[k] = n
+            elif not equal(m, n) and not is_one(n):
+                fail(f"shapes ({','.join(map(str, result))}) and ({','.join(map(str, shape))}) do not broadcast")
+    return tuple(result)

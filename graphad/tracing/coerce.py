@@ -1,0 +1,186 @@
+"""From what people write to typed operands: constants, promotion by NumPy 2's rules, broadcasts and casts as nodes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphad.ir.dims import Size
+from graphad.ir.emit import apply, emission
+from graphad.ir.errors import OpTypeError, RuleViolation, TraceError
+from graphad.ir.leaf import Constant, SizeValue
+from graphad.ir.location import user_location
+from graphad.ir.op import OPS, Elementwise
+from graphad.ir.types import DType, as_dtype
+from graphad.ops import broadcast_shapes, broadcast_to, cast
+from graphad.tracing.tensor import Tensor
+
+Scalar = (bool, int, float)
+_PYTHON_DTYPES: dict[type, DType] = {
+    bool: np.dtype(np.bool_),
+    int: np.dtype(np.int64),
+    float: np.dtype(np.float64),
+}
+
+
+def constant(value: Any, dtype: DType | None = None) -> Tensor:
+    """Return a constant tensor of `value`'s own dtype (or `dtype`).
+
+    `value` is an array, a number, or a nested list of numbers; of a symbolic size, the size as a value.
+    """
+    if isinstance(value, Size):
+        return apply(SizeValue(value, dtype or np.dtype(np.int64)))
+    array = np.asarray(value, dtype)
+    try:
+        wanted = as_dtype(array.dtype)
+    except TypeError as error:
+        raise TraceError(
+            f"a value of type {type(value).__name__} with dtype {array.dtype} cannot be part of a graph: {error}",
+            location=user_location(),
+        ) from None
+    return apply(Constant(array if array.dtype is wanted else array.astype(wanted)))
+
+
+def as_tensor(value: Any) -> Tensor:
+    """Return `value` as a tensor: tensors as they are, arrays and numbers as constants, lists of tensors stacked."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (list, tuple)) and _holds_tensor(value):
+        from graphad.ops import stack
+
+        return stack([t for t in broadcast_all([as_tensor(item) for item in value])])
+    return constant(value)
+
+
+def _holds_tensor(value: Sequence[Any]) -> bool:
+    return any(
+        isinstance(item, (Tensor, Size)) or (isinstance(item, (list, tuple)) and _holds_tensor(item))
+        for item in value
+    )
+
+
+def broadcast_all(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the tensors in their common dtype, broadcast to their common shape."""
+    dtype = as_dtype(np.result_type(*(t.dtype for t in tensors)))
+    shape = common_shape([t.shape for t in tensors])
+    return [broadcast_to(cast(t, dtype), shape) for t in tensors]
+
+
+def common_shape(shapes: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Return the broadcast shape; OpTypeError at the user's line where there is none."""
+    first = shapes[0]
+    if all(shape is first or shape == first for shape in shapes):
+        return first
+    try:
+        return broadcast_shapes(*shapes)
+    except RuleViolation as violation:
+        raise OpTypeError(str(violation), location=emission.location or user_location()) from None
+
+
+@functools.cache
+def _loop_dtype(ufunc: np.ufunc, kinds: tuple[Any, ...]) -> DType | None:
+    """Return the dtype in which `ufunc` computes on operands of these dtypes (Python types stand for weak scalars)."""
+    try:
+        loop = ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout))
+    except TypeError:
+        return None
+    inputs = loop[: ufunc.nin]
+    dtype = functools.reduce(np.promote_types, inputs)
+    # NumPy computes int8 and bool arguments of float functions in float16, which graphad does not carry yet.
+    return as_dtype(np.float32 if dtype == np.float16 else dtype)
+
+
+_OP_OF_UFUNC: dict[np.ufunc, Elementwise] = {}
+
+
+def op_of_ufunc(ufunc: np.ufunc) -> Elementwise | None:
+    """Return the elementwise op that means `ufunc`, or None."""
+    if not _OP_OF_UFUNC:
+        for cls in OPS.values():
+            if issubclass(cls, Elementwise) and isinstance(cls.ufunc, np.ufunc):
+                _OP_OF_UFUNC.setdefault(cls.ufunc, cls())
+    return _OP_OF_UFUNC.get(ufunc)
+
+
+def elementwise(op: Elementwise, *operands: Any) -> Tensor:
+    """Apply an elementwise op by NumPy's rules: weak Python numbers, promotion, broadcasting."""
+    first = operands[0]
+    if len(operands) == 2:
+        second = operands[1]
+        if isinstance(first, Tensor) and isinstance(second, Tensor):
+            a, b = first.value, second.value
+            if a[0].types[a[1]] == b[0].types[b[1]] and first.dtype.kind == "f":
+                return apply(op, first, second)
+    elif isinstance(first, Tensor) and first.dtype.kind == "f":
+        return apply(op, first)
+    return _coerced(op, operands)
+
+
+def _coerced(op: Elementwise, operands: tuple[Any, ...]) -> Tensor:
+    kinds: list[Any] = []
+    prepared: list[Any] = []
+    for operand in operands:
+        if isinstance(operand, Tensor):
+            kinds.append(operand.dtype)
+        elif type(operand) in _PYTHON_DTYPES:
+            kinds.append(type(operand) if type(operand) is not bool else np.dtype(np.bool_))
+        elif isinstance(operand, Size):
+            kinds.append(int)
+        else:
+            operand = as_tensor(operand)
+            kinds.append(operand.dtype)
+        prepared.append(operand)
+    dtype = _loop_dtype(op.ufunc, tuple(kinds)) if isinstance(op.ufunc, np.ufunc) else _float_dtype(kinds)
+    if dtype is None:
+        names = ", ".join(k.__name__ if isinstance(k, type) else str(k) for k in kinds)
+        raise OpTypeError(f"{op.name} is not defined for ({names})", location=emission.location or user_location())
+    tensors = [
+        cast(item, dtype) if isinstance(item, Tensor) else _weak(item, dtype) for item in prepared
+    ]
+    shape = common_shape([t.shape for t in tensors])
+    return apply(op, *(broadcast_to(t, shape) for t in tensors))
+
+
+def _float_dtype(kinds: Sequence[Any]) -> DType:
+    """Return the dtype of a float function that NumPy has no ufunc for."""
+    dtype = as_dtype(np.result_type(*(k if isinstance(k, np.dtype) else k(0) for k in kinds)))
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def _weak(number: Any, dtype: DType) -> Tensor:
+    """Return a Python number as a constant of the dtype that the other operands chose."""
+    if isinstance(number, Size):
+        return apply(SizeValue(number, dtype))
+    try:
+        return apply(Constant(np.asarray(number, dtype)))
+    except OverflowError as error:
+        raise OpTypeError(str(error), location=emission.location or user_location()) from None
+
+
+def binary(op: Elementwise) -> Callable[[Tensor, Any], Tensor]:
+    """Return the Python operator ``self op other``."""
+
+    def operator(self: Tensor, other: Any) -> Tensor:
+        if not _is_operand(other):
+            return NotImplemented
+        return elementwise(op, self, other)
+
+    return operator
+
+
+def reflected(op: Elementwise) -> Callable[[Tensor, Any], Tensor]:
+    """Return the Python operator ``other op self``."""
+
+    def operator(self: Tensor, other: Any) -> Tensor:
+        if not _is_operand(other):
+            return NotImplemented
+        return elementwise(op, other, self)
+
+    return operator
+
+
+def _is_operand(value: Any) -> bool:
+    return isinstance(value, (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple, Size))
