@@ -1,13 +1,14 @@
 """Symbolic sizes: exact integer expressions of named sizes, and the assumptions made to decide about them.
 
-A `Dim` is an int or a `Size`. A `Size` is a fraction of two integer polynomials in named sizes, reduced to
-lowest terms, so equal expressions are structurally equal: ``(n//2)*2 == n`` and ``(n*n + n)//(n + 1) == n``. What is
-constant is a plain int. Type rules use arithmetic and the deciding functions (`equal`, `is_one`, `at_least`,
-`divides`).
+A `Dim` is an int or a `Size`. A `Size` is a fraction of two integer polynomials in named sizes, reduced
+to lowest terms, so equal expressions are structurally equal: ``(n//2)*2 == n`` and ``(n*n + n)//(n + 1)
+== n``. What is constant is a plain int. Type rules use arithmetic and the deciding functions (`equal`,
+`is_one`, `at_least`, `divides`).
 
-A named size is never negative. Where a decision needs more than that, it counts as at least 2 and equal only
-to itself, and what was decided is noted as an `Assumption` by every open `recording()`, for the binding to
-check. The noted relation is the weakest that makes the decision right: ``n == 1`` is False and notes ``n != 1``.
+A named size is never negative. Where a decision needs more than that, it counts as at least 2 and equal
+only to itself, and what was decided is noted as an `Assumption` by every open `recording()`, for the
+binding to check. The noted relation is the weakest that makes the decision right: ``n == 1`` is False,
+noting ``n != 1``.
 
 Sizes and their assumptions may enter here; shapes, types and graphs may not.
 """
@@ -328,8 +329,8 @@ def solve(pattern: Sequence[Dim], actual: Sequence[int], binding: dict[str, int]
     """Extend `binding` so that the symbolic shape `pattern` becomes the shape `actual`.
 
     A size that is ``(a*n + b)/c`` with one unknown name gives that name. Sizes whose names stay unknown are
-    left to the caller, to check with `substitute` once they are known. A conflict is a `SymbolicSizeError`, and
-    then `binding` is unchanged.
+    left to the caller, to check with `substitute` once they are known. A conflict is a `SymbolicSizeError`,
+    and then `binding` is unchanged.
     """
     if len(pattern) != len(actual):
         raise SymbolicSizeError(f"a shape of rank {len(actual)} was given for {_shape_text(pattern)}")

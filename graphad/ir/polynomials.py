@@ -111,7 +111,7 @@ def common_divisor(p: Polynomial, q: Polynomial) -> Polynomial:
 def proves_at_least(p: Polynomial, bound: int, lowest: int) -> bool:
     """Say whether ``p >= bound`` is plain for all names that are `lowest` or more.
 
-    With every name written as ``lowest + t``, ``t >= 0``, non-negative coefficients prove it. False: no proof.
+    With every name written as ``lowest + t``, ``t >= 0``, non-negative coefficients prove it.
     """
     shifted: Polynomial = {(): -bound}
     count = 0
