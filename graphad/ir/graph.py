@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphad.ir.containers import Container, Leaf
-from graphad.ir.dims import Assumption, Dim, recording
+from graphad.ir.dims import Assumption, Dim, is_static, names, recording, substitute
 from graphad.ir.errors import LeakError, SymbolicSizeError
 from graphad.ir.leaf import Input
 from graphad.ir.node import Node, Value
@@ -153,11 +153,10 @@ class Graph:
             if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0:
                 raise SymbolicSizeError(f"size {name!r} must be a non-negative integer, got {size!r}")
         binding: dict[str, Dim] = {name: int(size) for name, size in sizes.items()}
-        remaining = [a.bind(binding) for a in self.assumptions]
         with recording() as found:
+            remaining = [left for a in self.assumptions if (left := _remaining(a, binding)) is not None]
             bound = rebuild(self, lambda node: node.op.bind(binding))
-        kept = tuple(dict.fromkeys((*(a for a in remaining if a is not None), *found)))
-        return bound.with_assumptions(kept)
+        return bound.with_assumptions(tuple(dict.fromkeys((*remaining, *found))))
 
     def with_assumptions(self, assumptions: tuple[Assumption, ...]) -> Graph:
         """Return the same graph with another list of assumptions."""
@@ -176,8 +175,6 @@ class Graph:
     @property
     def size_names(self) -> frozenset[str]:
         """Return the names of the symbolic sizes of the inputs and attributes."""
-        from graphad.ir.dims import names
-
         found: frozenset[str] = frozenset()
         for node in self.nodes:
             for type_ in node.types:
@@ -250,6 +247,21 @@ class Graph:
         from graphad.view.graph import to_svg
 
         return to_svg(self)
+
+
+def _remaining(assumption: Assumption, binding: Mapping[str, Dim]) -> Assumption | None:
+    """Return what is left of an assumption under a binding, None where it holds; SymbolicSizeError where it breaks."""
+    left, right = substitute(assumption.left, binding), substitute(assumption.right, binding)
+    reduced = replace(assumption, left=left, right=right)
+    if not is_static((left, right)):
+        return reduced
+    if reduced.holds({}):
+        return None
+    values = ", ".join(f"{name}={binding[name]}" for name in sorted(names((assumption.left, assumption.right))))
+    raise SymbolicSizeError(
+        f"{values} breaks the assumption `{assumption}` made while tracing: trace again with this size given as a number",
+        location=assumption.location,
+    )
 
 
 def flat_containers(inputs: int, outputs: int) -> tuple[Container, Container]:

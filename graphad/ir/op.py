@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from graphad.ir.dims import Dim, Size, product, substitute
+from graphad.ir.dims import Dim, Size, substitute
 from graphad.ir.emit import apply
 from graphad.ir.errors import DerivativeError, fail
 from graphad.ir.samples import Sample
-from graphad.ir.types import DType, TensorType, is_float
+from graphad.ir.types import DType, TensorType
 
 if TYPE_CHECKING:
     from graphad.ir.graph import Graph
@@ -135,9 +135,15 @@ def _bind_attribute(value: Any, binding: Mapping[str, Dim]) -> Any:
 
 
 def scale(g: Tensor, partial: Any) -> Tensor | None:
-    """g * partial, where a partial of 1, -1 or None costs nothing."""
+    """g * partial, where a partial of 1, -1 or None costs nothing.
+
+    A partial may also be a function: a diagonal linear map, for what `g * partial` would make `0 * inf` of.
+    """
     if partial is None:
         return None
+    if callable(partial):
+        mapped: Tensor = partial(g)
+        return mapped
     if isinstance(partial, (int, float)):
         if partial == 1:
             return g
@@ -159,8 +165,8 @@ def add_all(terms: list[Tensor | None]) -> Tensor | None:
 class Elementwise(Op, abstract=True):
     """y[k] = f(x[k], ...): operands of one shape and dtype (`Tensor` inserts broadcasts and casts before it).
 
-    `ufunc` evaluates it; `partials(*operands, y)` gives one partial a line: a Tensor, a Python number, or None where no
-    gradient flows. Ops whose `g * partial` would be `0 * inf` give `vjp` and `jvp` themselves.
+    `ufunc` evaluates it; `partials(*operands, y)` gives one partial an operand: a Tensor, a Python number, None where
+    no gradient flows, or, where `g * partial` would be `0 * inf`, a function that maps a (co)tangent.
     """
 
     ufunc: ClassVar[Any]
@@ -199,7 +205,7 @@ class Elementwise(Op, abstract=True):
         """ufunc(*operands, out=out)."""
         self.ufunc(*operands, out=out[0])
 
-    def partials(self, *operands_and_result: Tensor) -> tuple[Tensor | float | None, ...]:
+    def partials(self, *operands_and_result: Tensor) -> tuple[Any, ...]:
         """Return one partial derivative an operand."""
         if not self.no_gradient:
             raise DerivativeError(f"op {self.name} has no partials")
@@ -227,9 +233,7 @@ class Elementwise(Op, abstract=True):
         if self.no_gradient:
             return (None,)
         partials = self.partials(*operands, *results)
-        return (
-            add_all([None if t is None else scale(t, p) for t, p in zip(tangents, partials, strict=True)]),
-        )
+        return (add_all([None if t is None else scale(t, p) for t, p in zip(tangents, partials, strict=True)]),)
 
     def batch(self, batched: tuple[bool, ...], *operands: Tensor) -> Tensor:
         """Broadcast the operands without the batch axis, then apply."""
@@ -254,7 +258,7 @@ class Linear(Op, abstract=True):
         """Return the positions of the operands that the op is linear in."""
         return tuple(range(count)) if self.linear is None else self.linear
 
-    def transpose(self, g: Tensor, *operands: Tensor) -> Tensor | None | tuple[Tensor | None, ...]:
+    def transpose(self, g: Tensor, *operands: Tensor) -> Tensor | tuple[Tensor | None, ...] | None:
         """Apply the transposed linear map to the cotangent `g`."""
         raise DerivativeError(f"op {self.name} has no transpose rule")
 
@@ -300,23 +304,20 @@ class Bilinear(Op, abstract=True):
         """op(da, b) + op(a, db)."""
         a, b = operands
         da, db = tangents
-        return (
-            add_all([None if da is None else apply(self, da, b), None if db is None else apply(self, a, db)]),
-        )
+        return (add_all([None if da is None else apply(self, da, b), None if db is None else apply(self, a, db)]),)
 
 
 class General(Op, abstract=True):
     """Any other op: give `vjp`, and `jvp` where double VJP is not good enough."""
 
 
-def elements(types: tuple[TensorType, ...]) -> Dim:
-    """Return the number of elements of all the types together."""
-    total: Dim = 0
-    for type_ in types:
-        total = total + product(type_.shape)
-    return total
+def function_of(cls: type[Op]) -> Callable[..., Tensor]:
+    """Return the lower-case function that applies an op without attributes: ``sin = function_of(Sin)``."""
+    op = cls()
 
+    def function(*operands: Tensor) -> Tensor:
+        return apply(op, *operands)
 
-def floats(tensors: tuple[Tensor, ...]) -> tuple[bool, ...]:
-    """Tell for each tensor whether a gradient can flow through it."""
-    return tuple(is_float(t.dtype) for t in tensors)
+    function.__name__ = function.__qualname__ = cls.name
+    function.__doc__ = cls.__doc__
+    return function

@@ -109,9 +109,7 @@ def replace_values(outputs: Sequence[Value], replacements: Mapping[Value, Value]
     for node in reachable(outputs):
         inputs = tuple([final.get(v, v) for v in node.inputs])
         if inputs != node.inputs:
-            copy = Node(
-                node.op, inputs, node.types, node.location, node.scope, node.role, node.replica
-            )
+            copy = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
             for i in range(len(node.types)):
                 final.setdefault(Value(node, i), Value(copy, i))
     return [final.get(v, v) for v in outputs]

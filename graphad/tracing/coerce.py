@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphad import ops
 from graphad.ir.dims import Size
 from graphad.ir.emit import apply, emission
 from graphad.ir.errors import OpTypeError, RuleViolation, TraceError
@@ -16,6 +17,7 @@ from graphad.ir.location import user_location
 from graphad.ir.op import OPS, Elementwise
 from graphad.ir.types import DType, as_dtype
 from graphad.ops import broadcast_shapes, broadcast_to, cast
+from graphad.ops.arithmetic import Power
 from graphad.tracing.tensor import Tensor
 
 Scalar = (bool, int, float)
@@ -100,7 +102,7 @@ def op_of_ufunc(ufunc: np.ufunc) -> Elementwise | None:
     """Return the elementwise op that means `ufunc`, or None."""
     if not _OP_OF_UFUNC:
         for cls in OPS.values():
-            if issubclass(cls, Elementwise) and isinstance(cls.ufunc, np.ufunc):
+            if issubclass(cls, Elementwise) and isinstance(getattr(cls, "ufunc", None), np.ufunc):
                 _OP_OF_UFUNC.setdefault(cls.ufunc, cls())
     return _OP_OF_UFUNC.get(ufunc)
 
@@ -133,13 +135,14 @@ def _coerced(op: Elementwise, operands: tuple[Any, ...]) -> Tensor:
             operand = as_tensor(operand)
             kinds.append(operand.dtype)
         prepared.append(operand)
-    dtype = _loop_dtype(op.ufunc, tuple(kinds)) if isinstance(op.ufunc, np.ufunc) else _float_dtype(kinds)
+    ufunc = getattr(op, "ufunc", None)
+    dtype = _loop_dtype(ufunc, tuple(kinds)) if isinstance(ufunc, np.ufunc) else _float_dtype(kinds)
     if dtype is None:
         names = ", ".join(k.__name__ if isinstance(k, type) else str(k) for k in kinds)
-        raise OpTypeError(f"{op.name} is not defined for ({names})", location=emission.location or user_location())
-    tensors = [
-        cast(item, dtype) if isinstance(item, Tensor) else _weak(item, dtype) for item in prepared
-    ]
+        raise OpTypeError(
+            f"{op.name} is not defined for ({names})", location=emission.location or user_location()
+        )
+    tensors = [cast(item, dtype) if isinstance(item, Tensor) else _weak(item, dtype) for item in prepared]
     shape = common_shape([t.shape for t in tensors])
     return apply(op, *(broadcast_to(t, shape) for t in tensors))
 
@@ -158,6 +161,14 @@ def _weak(number: Any, dtype: DType) -> Tensor:
         return apply(Constant(np.asarray(number, dtype)))
     except OverflowError as error:
         raise OpTypeError(str(error), location=emission.location or user_location()) from None
+
+
+def power(x: Tensor, exponent: Any) -> Tensor:
+    """x ** exponent; a Python number as exponent becomes an attribute, which makes short derivatives."""
+    if type(exponent) not in (int, float):
+        return elementwise(Power(), x, exponent)
+    dtype = _loop_dtype(np.power, (x.dtype, type(exponent)))
+    return ops.power(x if dtype is None else cast(x, dtype), exponent)
 
 
 def binary(op: Elementwise) -> Callable[[Tensor, Any], Tensor]:

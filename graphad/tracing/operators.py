@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphad.tracing.coerce import binary, op_of_ufunc, reflected
+from graphad.tracing.coerce import binary, op_of_ufunc, power, reflected
 from graphad.tracing.protocols import call_ufunc
 from graphad.tracing.tensor import Tensor
 
@@ -47,7 +47,7 @@ def install() -> None:
         op = op_of_ufunc(ufunc)
         if op is None:
             continue
-        setattr(Tensor, f"__{name}__", binary(op))
+        setattr(Tensor, f"__{name}__", power if name == "pow" else binary(op))
         if name not in _COMPARISONS:
             setattr(Tensor, f"__r{name}__", reflected(op))
     for name, ufunc in UNARY.items():

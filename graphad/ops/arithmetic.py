@@ -1,0 +1,370 @@
+"""Elementwise arithmetic: value and partials of each op in two lines.
+
+Operands have one shape and dtype; `Tensor` inserts broadcasts and casts. The derivative line reads `partials(x, y)`
+with y the result, or `partials(a, b, y)` for two operands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphad.ir.emit import apply
+from graphad.ir.errors import fail
+from graphad.ir.op import Elementwise, function_of
+from graphad.ir.samples import integers, real, sample
+from graphad.ir.types import TensorType
+
+if TYPE_CHECKING:
+    from graphad.tracing.tensor import Tensor
+
+ANY = "biuf"
+NUMERIC = "iuf"
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Add(Elementwise):
+    """y = a + b (logical or for booleans)."""
+
+    ufunc, arity, kinds = np.add, 2, ANY
+    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[float, float]:  # type: ignore[override]
+        return 1, 1
+
+
+@dataclass(frozen=True)
+class Sub(Elementwise):
+    """y = a - b."""
+
+    ufunc, arity, kinds = np.subtract, 2, NUMERIC
+    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[float, float]:  # type: ignore[override]
+        return 1, -1
+
+
+@dataclass(frozen=True)
+class Mul(Elementwise):
+    """y = a * b (logical and for booleans)."""
+
+    ufunc, arity, kinds = np.multiply, 2, ANY
+    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return b, a
+
+
+@dataclass(frozen=True)
+class Div(Elementwise):
+    """y = a / b."""
+
+    ufunc, arity = np.divide, 2
+    samples = (sample(real(3, 4), real(3, 4, low=0.5)),)
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return 1 / b, -y / b
+
+
+@dataclass(frozen=True)
+class Neg(Elementwise):
+    """y = -x."""
+
+    ufunc, kinds = np.negative, NUMERIC
+    samples = (sample(real(3, 4)), sample(integers(3)))
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[float]:  # type: ignore[override]
+        return (-1,)
+
+
+@dataclass(frozen=True)
+class Abs(Elementwise):
+    """y = |x|; the derivative at 0 is 0."""
+
+    ufunc, kinds = np.absolute, NUMERIC
+    samples = (sample(real(3, 4)), sample(integers(3)))
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (sign(x),)
+
+
+@dataclass(frozen=True)
+class Sign(Elementwise):
+    """y = -1, 0 or 1 as x is negative, zero or positive."""
+
+    ufunc, kinds = np.sign, NUMERIC
+    no_gradient = "is piecewise constant"
+    samples = (sample(real(3, 4)), sample(integers(3)))
+
+
+@dataclass(frozen=True)
+class Sqrt(Elementwise):
+    """y = x^(1/2)."""
+
+    ufunc, cost = np.sqrt, 4
+    samples = (sample(real(3, 4, low=0.2)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (0.5 / y,)
+
+
+@dataclass(frozen=True)
+class Cbrt(Elementwise):
+    """y = x^(1/3), real for negative x too."""
+
+    ufunc, cost = np.cbrt, 10
+    samples = (sample(real(3, 4, low=0.2)), sample(real(3, low=-2, high=-0.2)))
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 / (3 * y * y),)
+
+
+@dataclass(frozen=True)
+class PowerScalar(Elementwise):
+    """y = x^exponent for a fixed number: what `x ** 3` means (NumPy's value, bit for bit).
+
+    For integer x the exponent is a non-negative integer.
+    """
+
+    exponent: float
+
+    cost, kinds = 10, NUMERIC
+    samples = (
+        sample(real(3, 4), exponent=3),
+        sample(real(3, 4, low=0.2), exponent=-1.5),
+        sample(real(3, low=0.2), exponent=1),
+        sample(integers(3), exponent=2),
+    )
+
+    def infer(self, *operands: TensorType) -> TensorType:
+        x = super().infer(*operands)
+        if x.dtype.kind != "f" and (not isinstance(self.exponent, int) or self.exponent < 0):
+            fail(f"integers cannot be raised to the power {self.exponent}")
+        return x
+
+    def evaluate(self, *operands: Array) -> Array:
+        (x,) = operands
+        return np.asarray(np.power(x, x.dtype.type(self.exponent)))
+
+    def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
+        (x,) = operands
+        np.power(x, x.dtype.type(self.exponent), out=out[0])
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (self.exponent * power(x, self.exponent - 1),)
+
+
+@dataclass(frozen=True)
+class Power(Elementwise):
+    """y = a^b.
+
+    The derivative by b at a = 0 is 0 where b > 0 (the limit), and by a at b = 0 is 0, so that neither gives 0 * inf.
+    """
+
+    ufunc, arity, cost, kinds = np.power, 2, 20, NUMERIC
+    samples = (sample(real(3, 4, low=0.2), real(3, 4)), sample(integers(3), integers(3, low=0)))
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+        from graphad.ops.comparison import equal, greater, logical_and
+        from graphad.ops.selection import where
+        from graphad.ops.transcendental import log
+
+        zero, one = a.zeros_like(), a.zeros_like() + 1
+        flat = equal(b, zero)
+        by_a = where(flat, zero, b * apply(self, a, where(flat, one, b - 1)))
+        at_zero = logical_and(equal(a, zero), greater(b, zero))
+        by_b = where(at_zero, zero, y * log(where(at_zero, one, a)))
+        return by_a, by_b
+
+
+@dataclass(frozen=True)
+class FloorDivide(Elementwise):
+    """y = floor(a / b)."""
+
+    ufunc, arity, kinds = np.floor_divide, 2, NUMERIC
+    no_gradient = "is piecewise constant"
+    samples = (sample(real(3, 4), real(3, 4, low=0.5)), sample(integers(3), integers(3, low=1)))
+
+
+@dataclass(frozen=True)
+class Remainder(Elementwise):
+    """y = a - floor(a / b) b: the sign is that of b, as Python's %."""
+
+    ufunc, arity, kinds = np.remainder, 2, NUMERIC
+    samples = (sample(real(3, 4), real(3, 4, low=2.5, high=4)), sample(integers(3), integers(3, low=1)))
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+        return 1, -floor_divide(a, b)
+
+
+@dataclass(frozen=True)
+class Fmod(Elementwise):
+    """y = a - trunc(a / b) b: the sign is that of a, as C's fmod."""
+
+    ufunc, arity, kinds = np.fmod, 2, NUMERIC
+    samples = (sample(real(3, 4), real(3, 4, low=2.5, high=4)), sample(integers(3), integers(3, low=1)))
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+        return 1, -trunc(a / b)
+
+
+@dataclass(frozen=True)
+class Hypot(Elementwise):
+    """y = (a^2 + b^2)^(1/2) without overflow; the derivative at the origin is 0."""
+
+    ufunc, arity, cost = np.hypot, 2, 8
+    samples = (sample(real(3, 4), real(3, 4, low=0.2)),)
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+        from graphad.ops.comparison import equal
+        from graphad.ops.selection import where
+
+        safe = where(equal(y, y.zeros_like()), y.zeros_like() + 1, y)
+        return a / safe, b / safe
+
+
+@dataclass(frozen=True)
+class Floor(Elementwise):
+    """y = the largest integer <= x."""
+
+    ufunc, kinds = np.floor, ANY
+    no_gradient = "is piecewise constant"
+    samples = (sample(real(3, 4)), sample(integers(3)))
+
+
+@dataclass(frozen=True)
+class Ceil(Elementwise):
+    """y = the smallest integer >= x."""
+
+    ufunc, kinds = np.ceil, ANY
+    no_gradient = "is piecewise constant"
+    samples = (sample(real(3, 4)), sample(integers(3)))
+
+
+@dataclass(frozen=True)
+class Trunc(Elementwise):
+    """y = x rounded towards zero."""
+
+    ufunc, kinds = np.trunc, ANY
+    no_gradient = "is piecewise constant"
+    samples = (sample(real(3, 4)), sample(integers(3)))
+
+
+@dataclass(frozen=True)
+class Rint(Elementwise):
+    """y = the nearest integer to x, ties to even."""
+
+    ufunc = np.rint
+    no_gradient = "is piecewise constant"
+    samples = (sample(real(3, 4)),)
+
+
+@dataclass(frozen=True)
+class Copysign(Elementwise):
+    """y = |a| with the sign of b."""
+
+    ufunc, arity = np.copysign, 2
+    samples = (sample(real(3, 4), real(3, 4)),)
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+        one = a.zeros_like() + 1
+        return copysign(one, a) * copysign(one, b), None
+
+
+@dataclass(frozen=True)
+class Nextafter(Elementwise):
+    """y = the floating-point number next to a towards b."""
+
+    ufunc, arity = np.nextafter, 2
+    samples = (sample(real(3, 4), real(3, 4)),)
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+        return 1, None
+
+
+@dataclass(frozen=True)
+class Spacing(Elementwise):
+    """y = the distance from x to the next floating-point number."""
+
+    ufunc = np.spacing
+    no_gradient = "is piecewise constant"
+    samples = (sample(real(3, 4)),)
+
+
+@dataclass(frozen=True)
+class Heaviside(Elementwise):
+    """y = 0 for x < 0, h for x = 0, 1 for x > 0."""
+
+    ufunc, arity = np.heaviside, 2
+    samples = (sample(real(3, 4), real(3, 4)),)
+
+    def partials(self, x: Tensor, h: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+        from graphad.ops.comparison import equal
+        from graphad.ops.selection import where
+
+        return None, lambda t: where(equal(x, x.zeros_like()), t, t.zeros_like())
+
+
+@dataclass(frozen=True)
+class Gcd(Elementwise):
+    """y = the greatest common divisor of |a| and |b|."""
+
+    ufunc, arity, kinds = np.gcd, 2, "iu"
+    no_gradient = "is defined on integers"
+    samples = (sample(integers(3, 4), integers(3, 4)),)
+
+
+@dataclass(frozen=True)
+class Lcm(Elementwise):
+    """y = the least common multiple of |a| and |b|."""
+
+    ufunc, arity, kinds = np.lcm, 2, "iu"
+    no_gradient = "is defined on integers"
+    samples = (sample(integers(3, 4), integers(3, 4)),)
+
+
+add = function_of(Add)
+sub = function_of(Sub)
+mul = function_of(Mul)
+div = function_of(Div)
+neg = function_of(Neg)
+absolute = function_of(Abs)
+sign = function_of(Sign)
+sqrt = function_of(Sqrt)
+cbrt = function_of(Cbrt)
+floor_divide = function_of(FloorDivide)
+remainder = function_of(Remainder)
+fmod = function_of(Fmod)
+hypot = function_of(Hypot)
+floor = function_of(Floor)
+ceil = function_of(Ceil)
+trunc = function_of(Trunc)
+rint = function_of(Rint)
+copysign = function_of(Copysign)
+nextafter = function_of(Nextafter)
+spacing = function_of(Spacing)
+heaviside = function_of(Heaviside)
+gcd = function_of(Gcd)
+lcm = function_of(Lcm)
+
+
+def power(x: Tensor, exponent: float | Tensor) -> Tensor:
+    """Return x ** exponent as NumPy's operator computes it: squares, roots and reciprocals for 2, 0.5 and -1."""
+    if not isinstance(exponent, (int, float)):
+        return apply(Power(), x, exponent)
+    if exponent == 1:
+        return x
+    if exponent == 2:
+        return mul(x, x)
+    if x.dtype.kind == "f":
+        if exponent == 0:
+            return x.zeros_like() + 1
+        if exponent == 0.5:
+            return sqrt(x)
+        if exponent == -1:
+            return 1 / x
+    return apply(PowerScalar(exponent), x)

@@ -1,0 +1,241 @@
+"""Elementwise comparisons, predicates, logic and bits: everything whose result is boolean or an integer pattern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphad.ir.op import Elementwise, function_of
+from graphad.ir.samples import booleans, integers, real, sample
+from graphad.ir.types import DType
+
+BOOL = np.dtype(np.bool_)
+
+
+class Predicate(Elementwise, abstract=True):
+    """An elementwise op that answers with a boolean; no gradient flows."""
+
+    kinds = "biuf"
+    no_gradient = "gives booleans"
+
+    def result_dtype(self, dtype: DType) -> DType:
+        """bool."""
+        return BOOL
+
+
+class Bitwise(Elementwise, abstract=True):
+    """An elementwise op on the bits of integers (or on booleans); no gradient flows."""
+
+    kinds = "biu"
+    no_gradient = "is defined on integers"
+
+
+@dataclass(frozen=True)
+class Equal(Predicate):
+    """y = (a == b); nan equals nothing."""
+
+    ufunc, arity = np.equal, 2
+    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+
+
+@dataclass(frozen=True)
+class NotEqual(Predicate):
+    """y = (a != b)."""
+
+    ufunc, arity = np.not_equal, 2
+    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+
+
+@dataclass(frozen=True)
+class Less(Predicate):
+    """y = (a < b)."""
+
+    ufunc, arity = np.less, 2
+    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+
+
+@dataclass(frozen=True)
+class LessEqual(Predicate):
+    """y = (a <= b)."""
+
+    ufunc, arity = np.less_equal, 2
+    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+
+
+@dataclass(frozen=True)
+class Greater(Predicate):
+    """y = (a > b)."""
+
+    ufunc, arity = np.greater, 2
+    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+
+
+@dataclass(frozen=True)
+class GreaterEqual(Predicate):
+    """y = (a >= b)."""
+
+    ufunc, arity = np.greater_equal, 2
+    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+
+
+@dataclass(frozen=True)
+class LogicalAnd(Predicate):
+    """y = (a != 0) and (b != 0)."""
+
+    ufunc, arity = np.logical_and, 2
+    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+
+
+@dataclass(frozen=True)
+class LogicalOr(Predicate):
+    """y = (a != 0) or (b != 0)."""
+
+    ufunc, arity = np.logical_or, 2
+    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+
+
+@dataclass(frozen=True)
+class LogicalXor(Predicate):
+    """y = (a != 0) differs from (b != 0)."""
+
+    ufunc, arity = np.logical_xor, 2
+    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+
+
+@dataclass(frozen=True)
+class LogicalNot(Predicate):
+    """y = (x == 0)."""
+
+    ufunc = np.logical_not
+    samples = (
+        sample(real(3, 4)),
+        sample(integers(3)),
+    )
+
+
+@dataclass(frozen=True)
+class Isnan(Predicate):
+    """y = (x is not a number)."""
+
+    ufunc = np.isnan
+    samples = (
+        sample(real(3, 4)),
+        sample(integers(3)),
+    )
+
+
+@dataclass(frozen=True)
+class Isinf(Predicate):
+    """y = (x is an infinity)."""
+
+    ufunc = np.isinf
+    samples = (
+        sample(real(3, 4)),
+        sample(integers(3)),
+    )
+
+
+@dataclass(frozen=True)
+class Isfinite(Predicate):
+    """y = (x is neither infinite nor nan)."""
+
+    ufunc = np.isfinite
+    samples = (
+        sample(real(3, 4)),
+        sample(integers(3)),
+    )
+
+
+@dataclass(frozen=True)
+class Signbit(Predicate):
+    """y = (the sign bit of x is set), true for -0.0."""
+
+    ufunc = np.signbit
+    kinds = "f"
+    samples = (sample(real(3, 4)),)
+
+
+@dataclass(frozen=True)
+class BitwiseAnd(Bitwise):
+    """y = a & b."""
+
+    ufunc, arity = np.bitwise_and, 2
+    samples = (sample(integers(3, 4), integers(3, 4)), sample(booleans(3), booleans(3)))
+
+
+@dataclass(frozen=True)
+class BitwiseOr(Bitwise):
+    """y = a | b."""
+
+    ufunc, arity = np.bitwise_or, 2
+    samples = (sample(integers(3, 4), integers(3, 4)), sample(booleans(3), booleans(3)))
+
+
+@dataclass(frozen=True)
+class BitwiseXor(Bitwise):
+    """y = a ^ b."""
+
+    ufunc, arity = np.bitwise_xor, 2
+    samples = (sample(integers(3, 4), integers(3, 4)), sample(booleans(3), booleans(3)))
+
+
+@dataclass(frozen=True)
+class LeftShift(Bitwise):
+    """y = a shifted left by b bits."""
+
+    ufunc, arity = np.left_shift, 2
+    kinds = "iu"
+    samples = (sample(integers(3, 4), integers(3, 4, low=0)), sample(integers(3), integers(3, low=0)))
+
+
+@dataclass(frozen=True)
+class RightShift(Bitwise):
+    """y = a shifted right by b bits, keeping the sign."""
+
+    ufunc, arity = np.right_shift, 2
+    kinds = "iu"
+    samples = (sample(integers(3, 4), integers(3, 4, low=0)), sample(integers(3), integers(3, low=0)))
+
+
+@dataclass(frozen=True)
+class Invert(Bitwise):
+    """y = x with every bit flipped; logical not for booleans."""
+
+    ufunc = np.invert
+    samples = (sample(integers(3, 4)), sample(booleans(3)))
+
+
+@dataclass(frozen=True)
+class BitwiseCount(Bitwise):
+    """y = the number of bits set in |x|, as uint8."""
+
+    ufunc, kinds = np.bitwise_count, "iu"
+    samples = (sample(integers(3, 4)),)
+
+    def result_dtype(self, dtype: DType) -> DType:
+        """uint8."""
+        return np.dtype(np.uint8)
+
+
+equal = function_of(Equal)
+not_equal = function_of(NotEqual)
+less = function_of(Less)
+less_equal = function_of(LessEqual)
+greater = function_of(Greater)
+greater_equal = function_of(GreaterEqual)
+logical_and = function_of(LogicalAnd)
+logical_or = function_of(LogicalOr)
+logical_xor = function_of(LogicalXor)
+logical_not = function_of(LogicalNot)
+isnan = function_of(Isnan)
+isinf = function_of(Isinf)
+isfinite = function_of(Isfinite)
+signbit = function_of(Signbit)
+bitwise_and = function_of(BitwiseAnd)
+bitwise_or = function_of(BitwiseOr)
+bitwise_xor = function_of(BitwiseXor)
+left_shift = function_of(LeftShift)
+right_shift = function_of(RightShift)
+invert = function_of(Invert)
+bitwise_count = function_of(BitwiseCount)

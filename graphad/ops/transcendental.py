@@ -1,0 +1,392 @@
+"""Elementwise exponentials, logarithms, trigonometric, hyperbolic and error functions.
+
+Value and partial of each in two lines; `partials(x, y)` reads y, the result, where that is cheaper than x.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphad.ir.op import Elementwise, function_of
+from graphad.ir.samples import real, sample
+from graphad.ops.arithmetic import sqrt
+
+if TYPE_CHECKING:
+    from graphad.tracing.tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+
+LOG_2 = math.log(2)
+LOG_10 = math.log(10)
+DEGREE = math.pi / 180
+
+
+@dataclass(frozen=True)
+class Exp(Elementwise):
+    """y = e^x."""
+
+    ufunc, cost = np.exp, 10
+    samples = (sample(real(3, 4)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (y,)
+
+
+@dataclass(frozen=True)
+class Exp2(Elementwise):
+    """y = 2^x."""
+
+    ufunc, cost = np.exp2, 10
+    samples = (sample(real(3, 4)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (LOG_2 * y,)
+
+
+@dataclass(frozen=True)
+class Expm1(Elementwise):
+    """y = e^x - 1, accurate near 0."""
+
+    ufunc, cost = np.expm1, 10
+    samples = (sample(real(3, 4)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (y + 1,)
+
+
+@dataclass(frozen=True)
+class Log(Elementwise):
+    """y = log(x), the natural logarithm."""
+
+    ufunc, cost = np.log, 10
+    samples = (sample(real(3, 4, low=0.2)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 / x,)
+
+
+@dataclass(frozen=True)
+class Log2(Elementwise):
+    """y = log(x) / log(2)."""
+
+    ufunc, cost = np.log2, 10
+    samples = (sample(real(3, 4, low=0.2)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 / (LOG_2 * x),)
+
+
+@dataclass(frozen=True)
+class Log10(Elementwise):
+    """y = log(x) / log(10)."""
+
+    ufunc, cost = np.log10, 10
+    samples = (sample(real(3, 4, low=0.2)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 / (LOG_10 * x),)
+
+
+@dataclass(frozen=True)
+class Log1p(Elementwise):
+    """y = log(1 + x), accurate near 0."""
+
+    ufunc, cost = np.log1p, 10
+    samples = (sample(real(3, 4, low=-0.8)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 / (1 + x),)
+
+
+@dataclass(frozen=True)
+class Sin(Elementwise):
+    """y = sin(x), x in radians."""
+
+    ufunc, cost = np.sin, 10
+    samples = (sample(real(3, 4)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (cos(x),)
+
+
+@dataclass(frozen=True)
+class Cos(Elementwise):
+    """y = cos(x), x in radians."""
+
+    ufunc, cost = np.cos, 10
+    samples = (sample(real(3, 4)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (-sin(x),)
+
+
+@dataclass(frozen=True)
+class Tan(Elementwise):
+    """y = tan(x), x in radians."""
+
+    ufunc, cost = np.tan, 10
+    samples = (sample(real(3, 4, low=-1.2, high=1.2)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 + y * y,)
+
+
+@dataclass(frozen=True)
+class Arcsin(Elementwise):
+    """y in [-pi/2, pi/2] with sin(y) = x."""
+
+    ufunc, cost = np.arcsin, 10
+    samples = (sample(real(3, 4, low=-0.9, high=0.9)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 / sqrt((1 - x) * (1 + x)),)
+
+
+@dataclass(frozen=True)
+class Arccos(Elementwise):
+    """y in [0, pi] with cos(y) = x."""
+
+    ufunc, cost = np.arccos, 10
+    samples = (sample(real(3, 4, low=-0.9, high=0.9)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (-1 / sqrt((1 - x) * (1 + x)),)
+
+
+@dataclass(frozen=True)
+class Arctan(Elementwise):
+    """y in [-pi/2, pi/2] with tan(y) = x."""
+
+    ufunc, cost = np.arctan, 10
+    samples = (sample(real(3, 4)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 / (1 + x * x),)
+
+
+@dataclass(frozen=True)
+class Sinh(Elementwise):
+    """y = (e^x - e^-x) / 2."""
+
+    ufunc, cost = np.sinh, 10
+    samples = (sample(real(3, 4)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (cosh(x),)
+
+
+@dataclass(frozen=True)
+class Cosh(Elementwise):
+    """y = (e^x + e^-x) / 2."""
+
+    ufunc, cost = np.cosh, 10
+    samples = (sample(real(3, 4)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (sinh(x),)
+
+
+@dataclass(frozen=True)
+class Tanh(Elementwise):
+    """y = sinh(x) / cosh(x)."""
+
+    ufunc, cost = np.tanh, 10
+    samples = (sample(real(3, 4)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 - y * y,)
+
+
+@dataclass(frozen=True)
+class Arcsinh(Elementwise):
+    """y with sinh(y) = x."""
+
+    ufunc, cost = np.arcsinh, 10
+    samples = (sample(real(3, 4)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 / sqrt(x * x + 1),)
+
+
+@dataclass(frozen=True)
+class Arccosh(Elementwise):
+    """y >= 0 with cosh(y) = x."""
+
+    ufunc, cost = np.arccosh, 10
+    samples = (sample(real(3, 4, low=1.2, high=3)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 / sqrt((x - 1) * (x + 1)),)
+
+
+@dataclass(frozen=True)
+class Arctanh(Elementwise):
+    """y with tanh(y) = x."""
+
+    ufunc, cost = np.arctanh, 10
+    samples = (sample(real(3, 4, low=-0.9, high=0.9)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 / ((1 - x) * (1 + x)),)
+
+
+@dataclass(frozen=True)
+class Deg2rad(Elementwise):
+    """y = x pi / 180."""
+
+    ufunc, cost = np.deg2rad, 1
+    samples = (sample(real(3, 4)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (DEGREE,)
+
+
+@dataclass(frozen=True)
+class Rad2deg(Elementwise):
+    """y = x 180 / pi."""
+
+    ufunc, cost = np.rad2deg, 1
+    samples = (sample(real(3, 4)),)
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (1 / DEGREE,)
+
+
+@dataclass(frozen=True)
+class Arctan2(Elementwise):
+    """y = the angle of the point (x, y) = (b, a) in (-pi, pi]; the derivative at the origin is 0."""
+
+    ufunc, arity, cost = np.arctan2, 2, 20
+    samples = (sample(real(3, 4), real(3, 4, low=0.2)),)
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+        from graphad.ops.comparison import equal
+        from graphad.ops.selection import where
+
+        square = a * a + b * b
+        square = where(equal(square, square.zeros_like()), square.zeros_like() + 1, square)
+        return b / square, -a / square
+
+
+def _finite_difference(a: Tensor, b: Tensor) -> Tensor:
+    """Return a - b, and 0 where both are the same infinity."""
+    from graphad.ops.comparison import isnan
+    from graphad.ops.selection import where
+
+    difference = a - b
+    return where(isnan(difference), difference.zeros_like(), difference)
+
+
+@dataclass(frozen=True)
+class Logaddexp(Elementwise):
+    """y = log(e^a + e^b) without overflow; the partials are the logistic function of a - b and of b - a."""
+
+    ufunc, arity, cost = np.logaddexp, 2, 25
+    samples = (sample(real(3, 4), real(3, 4)),)
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+        difference = _finite_difference(a, b)
+        return expit(difference), expit(-difference)
+
+
+@dataclass(frozen=True)
+class Logaddexp2(Elementwise):
+    """y = log2(2^a + 2^b) without overflow."""
+
+    ufunc, arity, cost = np.logaddexp2, 2, 25
+    samples = (sample(real(3, 4), real(3, 4)),)
+
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+        difference = LOG_2 * _finite_difference(a, b)
+        return expit(difference), expit(-difference)
+
+
+def _logistic(x: Array, out: Array | None = None) -> Array:
+    y = np.negative(x, out=out)
+    y = np.exp(y, out=out)
+    y = np.add(y, y.dtype.type(1), out=out)
+    return np.reciprocal(y, out=out)
+
+
+@dataclass(frozen=True)
+class Expit(Elementwise):
+    """y = 1 / (1 + e^-x), the logistic function (sigmoid)."""
+
+    ufunc, cost = staticmethod(_logistic), 13
+    samples = (sample(real(3, 4)), sample(real(3, dtype="float32")))
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (y * (1 - y),)
+
+
+_erf = np.frompyfunc(math.erf, 1, 1)
+_erfc = np.frompyfunc(math.erfc, 1, 1)
+
+
+@dataclass(frozen=True)
+class Erf(Elementwise):
+    """y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x (the C library's erf, computed in double)."""
+
+    cost, in_place, allocates = 20, False, True
+    samples = (sample(real(3, 4)), sample(real(3, dtype="float32")))
+
+    def evaluate(self, *operands: Array) -> Array:
+        (x,) = operands
+        return np.asarray(_erf(x)).astype(x.dtype)
+
+    def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
+        np.copyto(out[0], self.evaluate(*operands))
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (2 / math.sqrt(math.pi) * exp(-x * x),)
+
+
+@dataclass(frozen=True)
+class Erfc(Elementwise):
+    """y = 1 - erf(x), accurate for large x (the C library's erfc, computed in double)."""
+
+    cost, in_place, allocates = 20, False, True
+    samples = (sample(real(3, 4)), sample(real(3, dtype="float32")))
+
+    def evaluate(self, *operands: Array) -> Array:
+        (x,) = operands
+        return np.asarray(_erfc(x)).astype(x.dtype)
+
+    def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
+        np.copyto(out[0], self.evaluate(*operands))
+
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        return (-2 / math.sqrt(math.pi) * exp(-x * x),)
+
+
+exp = function_of(Exp)
+exp2 = function_of(Exp2)
+expm1 = function_of(Expm1)
+log = function_of(Log)
+log2 = function_of(Log2)
+log10 = function_of(Log10)
+log1p = function_of(Log1p)
+sin = function_of(Sin)
+cos = function_of(Cos)
+tan = function_of(Tan)
+arcsin = function_of(Arcsin)
+arccos = function_of(Arccos)
+arctan = function_of(Arctan)
+sinh = function_of(Sinh)
+cosh = function_of(Cosh)
+tanh = function_of(Tanh)
+arcsinh = function_of(Arcsinh)
+arccosh = function_of(Arccosh)
+arctanh = function_of(Arctanh)
+deg2rad = function_of(Deg2rad)
+rad2deg = function_of(Rad2deg)
+arctan2 = function_of(Arctan2)
+logaddexp = function_of(Logaddexp)
+logaddexp2 = function_of(Logaddexp2)
+expit = function_of(Expit)
+erf = function_of(Erf)
+erfc = function_of(Erfc)
