@@ -30,7 +30,7 @@ class OpTypeError(GraphadError, TypeError, ValueError):
 
 
 class TraceError(GraphadError, TypeError):
-    """User code asked something of a traced array that a graph cannot answer (its value, a write, an untraceable function)."""
+    """User code asked of a traced array what a graph cannot answer (its value, a write, an untraceable function)."""
 
 
 class LeakError(TraceError):

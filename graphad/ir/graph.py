@@ -74,8 +74,8 @@ class Graph:
         for node in self.nodes:
             if type(node.op) is Input and node not in inputs:
                 raise LeakError(
-                    f"graph {self.name!r} uses the tensor {node.op.label!r}: {node.types[0]}, an input of another trace. "
-                    "A traced tensor was kept (in a global, a closure or an object) after its trace ended; "
+                    f"graph {self.name!r} uses the tensor {node.op.label!r}: {node.types[0]}, an input of another "
+                    "trace. A traced tensor was kept (in a global, a closure or an object) after its trace ended; "
                     "return it as an output or pass it as an argument instead",
                     location=node.location,
                 )
@@ -259,7 +259,8 @@ def _remaining(assumption: Assumption, binding: Mapping[str, Dim]) -> Assumption
         return None
     values = ", ".join(f"{name}={binding[name]}" for name in sorted(names((assumption.left, assumption.right))))
     raise SymbolicSizeError(
-        f"{values} breaks the assumption `{assumption}` made while tracing: trace again with this size given as a number",
+        f"{values} breaks the assumption `{assumption}` made while tracing: "
+        "trace again with this size given as a number",
         location=assumption.location,
     )
 

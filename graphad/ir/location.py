@@ -26,7 +26,7 @@ _INTERNAL_ROOTS = (
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A line of user code: `file` (path as Python knows it), `line` (from 1), `text` (kept only when loaded or parsed)."""
+    """A line of user code: `file` (as Python knows it), `line` (from 1), `text` (kept only when loaded or parsed)."""
 
     file: str
     line: int

@@ -59,7 +59,7 @@ class Value(NamedTuple):
     """
 
     node: Node
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody wants of a value
 
     @property
     def type(self) -> TensorType:

@@ -78,7 +78,8 @@ class Inliner(Interpreter["Tensor"]):
 def evaluate(graph: Graph, inputs: Sequence[Array]) -> tuple[Array, ...]:
     """Evaluate a static graph on arrays, op by op, with NumPy's floating-point warnings silenced."""
     with np.errstate(all="ignore"):
-        return Evaluator().run(graph, inputs)
+        # A ufunc gives a NumPy scalar for 0-d operands; results are arrays.
+        return tuple(np.asarray(result) for result in Evaluator().run(graph, inputs))
 
 
 def inline(graph: Graph, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -306,10 +306,11 @@ class Logaddexp2(Elementwise):
 
 
 def _logistic(x: Array, out: Array | None = None) -> Array:
-    y = np.negative(x, out=out)
+    y: Array = np.negative(x, out=out)
     y = np.exp(y, out=out)
     y = np.add(y, y.dtype.type(1), out=out)
-    return np.reciprocal(y, out=out)
+    y = np.reciprocal(y, out=out)
+    return y
 
 
 @dataclass(frozen=True)
