@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from graphad.ir.errors import OpTypeError, RuleViolation
 from graphad.ir.location import Location, user_location
-from graphad.ir.node import Node, Value
+from graphad.ir.node import ROLES, Node, Value
 
 if TYPE_CHECKING:
     from graphad.ir.op import Op
@@ -45,6 +45,15 @@ def scope(name: str) -> Iterator[None]:
         yield
     finally:
         emission.scope = outer
+
+
+@contextmanager
+def role(name: str) -> Iterator[None]:
+    """Give the nodes made inside a role, one of `ROLES`: an optimiser's arithmetic is "update"."""
+    if name not in ROLES:
+        raise ValueError(f"a role is one of {', '.join(ROLES)}, got {name!r}")
+    with emitting(name):
+        yield
 
 
 @contextmanager

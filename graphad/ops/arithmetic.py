@@ -26,7 +26,6 @@ NUMERIC = "iuf"
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
 class Add(Elementwise):
     """y = a + b (logical or for booleans)."""
 
@@ -37,7 +36,6 @@ class Add(Elementwise):
         return 1, 1
 
 
-@dataclass(frozen=True)
 class Sub(Elementwise):
     """y = a - b."""
 
@@ -48,7 +46,6 @@ class Sub(Elementwise):
         return 1, -1
 
 
-@dataclass(frozen=True)
 class Mul(Elementwise):
     """y = a * b (logical and for booleans)."""
 
@@ -59,7 +56,6 @@ class Mul(Elementwise):
         return b, a
 
 
-@dataclass(frozen=True)
 class Div(Elementwise):
     """y = a / b."""
 
@@ -70,7 +66,6 @@ class Div(Elementwise):
         return 1 / b, -y / b
 
 
-@dataclass(frozen=True)
 class Neg(Elementwise):
     """y = -x."""
 
@@ -81,7 +76,6 @@ class Neg(Elementwise):
         return (-1,)
 
 
-@dataclass(frozen=True)
 class Abs(Elementwise):
     """y = |x|; the derivative at 0 is 0."""
 
@@ -92,7 +86,6 @@ class Abs(Elementwise):
         return (sign(x),)
 
 
-@dataclass(frozen=True)
 class Sign(Elementwise):
     """y = -1, 0 or 1 as x is negative, zero or positive."""
 
@@ -101,7 +94,6 @@ class Sign(Elementwise):
     samples = (sample(real(3, 4)), sample(integers(3)))
 
 
-@dataclass(frozen=True)
 class Sqrt(Elementwise):
     """y = x^(1/2)."""
 
@@ -112,7 +104,6 @@ class Sqrt(Elementwise):
         return (0.5 / y,)
 
 
-@dataclass(frozen=True)
 class Cbrt(Elementwise):
     """y = x^(1/3), real for negative x too."""
 
@@ -158,7 +149,6 @@ class PowerScalar(Elementwise):
         return (self.exponent * power(x, self.exponent - 1),)
 
 
-@dataclass(frozen=True)
 class Power(Elementwise):
     """y = a^b.
 
@@ -181,7 +171,6 @@ class Power(Elementwise):
         return by_a, by_b
 
 
-@dataclass(frozen=True)
 class FloorDivide(Elementwise):
     """y = floor(a / b)."""
 
@@ -190,7 +179,6 @@ class FloorDivide(Elementwise):
     samples = (sample(real(3, 4), real(3, 4, low=0.5)), sample(integers(3), integers(3, low=1)))
 
 
-@dataclass(frozen=True)
 class Remainder(Elementwise):
     """y = a - floor(a / b) b: the sign is that of b, as Python's %."""
 
@@ -201,7 +189,6 @@ class Remainder(Elementwise):
         return 1, -floor_divide(a, b)
 
 
-@dataclass(frozen=True)
 class Fmod(Elementwise):
     """y = a - trunc(a / b) b: the sign is that of a, as C's fmod."""
 
@@ -212,7 +199,6 @@ class Fmod(Elementwise):
         return 1, -trunc(a / b)
 
 
-@dataclass(frozen=True)
 class Hypot(Elementwise):
     """y = (a^2 + b^2)^(1/2) without overflow; the derivative at the origin is 0."""
 
@@ -227,7 +213,6 @@ class Hypot(Elementwise):
         return a / safe, b / safe
 
 
-@dataclass(frozen=True)
 class Floor(Elementwise):
     """y = the largest integer <= x."""
 
@@ -236,7 +221,6 @@ class Floor(Elementwise):
     samples = (sample(real(3, 4)), sample(integers(3)))
 
 
-@dataclass(frozen=True)
 class Ceil(Elementwise):
     """y = the smallest integer >= x."""
 
@@ -245,7 +229,6 @@ class Ceil(Elementwise):
     samples = (sample(real(3, 4)), sample(integers(3)))
 
 
-@dataclass(frozen=True)
 class Trunc(Elementwise):
     """y = x rounded towards zero."""
 
@@ -254,7 +237,6 @@ class Trunc(Elementwise):
     samples = (sample(real(3, 4)), sample(integers(3)))
 
 
-@dataclass(frozen=True)
 class Rint(Elementwise):
     """y = the nearest integer to x, ties to even."""
 
@@ -263,7 +245,6 @@ class Rint(Elementwise):
     samples = (sample(real(3, 4)),)
 
 
-@dataclass(frozen=True)
 class Copysign(Elementwise):
     """y = |a| with the sign of b."""
 
@@ -275,7 +256,6 @@ class Copysign(Elementwise):
         return copysign(one, a) * copysign(one, b), None
 
 
-@dataclass(frozen=True)
 class Nextafter(Elementwise):
     """y = the floating-point number next to a towards b."""
 
@@ -286,7 +266,6 @@ class Nextafter(Elementwise):
         return 1, None
 
 
-@dataclass(frozen=True)
 class Spacing(Elementwise):
     """y = the distance from x to the next floating-point number."""
 
@@ -295,7 +274,6 @@ class Spacing(Elementwise):
     samples = (sample(real(3, 4)),)
 
 
-@dataclass(frozen=True)
 class Heaviside(Elementwise):
     """y = 0 for x < 0, h for x = 0, 1 for x > 0."""
 
@@ -309,7 +287,6 @@ class Heaviside(Elementwise):
         return None, lambda t: where(equal(x, x.zeros_like()), t, t.zeros_like())
 
 
-@dataclass(frozen=True)
 class Gcd(Elementwise):
     """y = the greatest common divisor of |a| and |b|."""
 
@@ -318,7 +295,6 @@ class Gcd(Elementwise):
     samples = (sample(integers(3, 4), integers(3, 4)),)
 
 
-@dataclass(frozen=True)
 class Lcm(Elementwise):
     """y = the least common multiple of |a| and |b|."""
 

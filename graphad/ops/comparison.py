@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from graphad.ir.op import Elementwise, function_of
@@ -31,7 +29,6 @@ class Bitwise(Elementwise, abstract=True):
     no_gradient = "is defined on integers"
 
 
-@dataclass(frozen=True)
 class Equal(Predicate):
     """y = (a == b); nan equals nothing."""
 
@@ -39,7 +36,6 @@ class Equal(Predicate):
     samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
 
 
-@dataclass(frozen=True)
 class NotEqual(Predicate):
     """y = (a != b)."""
 
@@ -47,7 +43,6 @@ class NotEqual(Predicate):
     samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
 
 
-@dataclass(frozen=True)
 class Less(Predicate):
     """y = (a < b)."""
 
@@ -55,7 +50,6 @@ class Less(Predicate):
     samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
 
 
-@dataclass(frozen=True)
 class LessEqual(Predicate):
     """y = (a <= b)."""
 
@@ -63,7 +57,6 @@ class LessEqual(Predicate):
     samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
 
 
-@dataclass(frozen=True)
 class Greater(Predicate):
     """y = (a > b)."""
 
@@ -71,7 +64,6 @@ class Greater(Predicate):
     samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
 
 
-@dataclass(frozen=True)
 class GreaterEqual(Predicate):
     """y = (a >= b)."""
 
@@ -79,7 +71,6 @@ class GreaterEqual(Predicate):
     samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
 
 
-@dataclass(frozen=True)
 class LogicalAnd(Predicate):
     """y = (a != 0) and (b != 0)."""
 
@@ -87,7 +78,6 @@ class LogicalAnd(Predicate):
     samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
 
 
-@dataclass(frozen=True)
 class LogicalOr(Predicate):
     """y = (a != 0) or (b != 0)."""
 
@@ -95,7 +85,6 @@ class LogicalOr(Predicate):
     samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
 
 
-@dataclass(frozen=True)
 class LogicalXor(Predicate):
     """y = (a != 0) differs from (b != 0)."""
 
@@ -103,7 +92,6 @@ class LogicalXor(Predicate):
     samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
 
 
-@dataclass(frozen=True)
 class LogicalNot(Predicate):
     """y = (x == 0)."""
 
@@ -114,7 +102,6 @@ class LogicalNot(Predicate):
     )
 
 
-@dataclass(frozen=True)
 class Isnan(Predicate):
     """y = (x is not a number)."""
 
@@ -125,7 +112,6 @@ class Isnan(Predicate):
     )
 
 
-@dataclass(frozen=True)
 class Isinf(Predicate):
     """y = (x is an infinity)."""
 
@@ -136,7 +122,6 @@ class Isinf(Predicate):
     )
 
 
-@dataclass(frozen=True)
 class Isfinite(Predicate):
     """y = (x is neither infinite nor nan)."""
 
@@ -147,7 +132,6 @@ class Isfinite(Predicate):
     )
 
 
-@dataclass(frozen=True)
 class Signbit(Predicate):
     """y = (the sign bit of x is set), true for -0.0."""
 
@@ -156,7 +140,6 @@ class Signbit(Predicate):
     samples = (sample(real(3, 4)),)
 
 
-@dataclass(frozen=True)
 class BitwiseAnd(Bitwise):
     """y = a & b."""
 
@@ -164,7 +147,6 @@ class BitwiseAnd(Bitwise):
     samples = (sample(integers(3, 4), integers(3, 4)), sample(booleans(3), booleans(3)))
 
 
-@dataclass(frozen=True)
 class BitwiseOr(Bitwise):
     """y = a | b."""
 
@@ -172,7 +154,6 @@ class BitwiseOr(Bitwise):
     samples = (sample(integers(3, 4), integers(3, 4)), sample(booleans(3), booleans(3)))
 
 
-@dataclass(frozen=True)
 class BitwiseXor(Bitwise):
     """y = a ^ b."""
 
@@ -180,7 +161,6 @@ class BitwiseXor(Bitwise):
     samples = (sample(integers(3, 4), integers(3, 4)), sample(booleans(3), booleans(3)))
 
 
-@dataclass(frozen=True)
 class LeftShift(Bitwise):
     """y = a shifted left by b bits."""
 
@@ -189,7 +169,6 @@ class LeftShift(Bitwise):
     samples = (sample(integers(3, 4), integers(3, 4, low=0)), sample(integers(3), integers(3, low=0)))
 
 
-@dataclass(frozen=True)
 class RightShift(Bitwise):
     """y = a shifted right by b bits, keeping the sign."""
 
@@ -198,7 +177,6 @@ class RightShift(Bitwise):
     samples = (sample(integers(3, 4), integers(3, 4, low=0)), sample(integers(3), integers(3, low=0)))
 
 
-@dataclass(frozen=True)
 class Invert(Bitwise):
     """y = x with every bit flipped; logical not for booleans."""
 
@@ -206,7 +184,6 @@ class Invert(Bitwise):
     samples = (sample(integers(3, 4)), sample(booleans(3)))
 
 
-@dataclass(frozen=True)
 class BitwiseCount(Bitwise):
     """y = the number of bits set in |x|, as uint8."""
 

@@ -5,7 +5,6 @@ Their derivatives pick rather than multiply: `g * mask` would make nan of an inf
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +39,6 @@ class Extremum(Elementwise, abstract=True):
         return pick(a, b), pick(b, a)
 
 
-@dataclass(frozen=True)
 class Maximum(Extremum):
     """y = the larger of a and b; nan where either is."""
 
@@ -50,7 +48,6 @@ class Maximum(Extremum):
         return logical_or(greater(a, b), isnan(a))
 
 
-@dataclass(frozen=True)
 class Minimum(Extremum):
     """y = the smaller of a and b; nan where either is."""
 
@@ -60,7 +57,6 @@ class Minimum(Extremum):
         return logical_or(less(a, b), isnan(a))
 
 
-@dataclass(frozen=True)
 class Fmax(Extremum):
     """y = the larger of a and b; the other one where one is nan."""
 
@@ -70,7 +66,6 @@ class Fmax(Extremum):
         return logical_or(greater(a, b), isnan(b))
 
 
-@dataclass(frozen=True)
 class Fmin(Extremum):
     """y = the smaller of a and b; the other one where one is nan."""
 
@@ -80,7 +75,6 @@ class Fmin(Extremum):
         return logical_or(less(a, b), isnan(b))
 
 
-@dataclass(frozen=True)
 class Where(Elementwise):
     """y = a where c holds, b elsewhere; c is boolean, a and b have one type."""
 

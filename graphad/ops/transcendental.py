@@ -6,7 +6,6 @@ Value and partial of each in two lines; `partials(x, y)` reads y, the result, wh
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +24,6 @@ LOG_10 = math.log(10)
 DEGREE = math.pi / 180
 
 
-@dataclass(frozen=True)
 class Exp(Elementwise):
     """y = e^x."""
 
@@ -36,7 +34,6 @@ class Exp(Elementwise):
         return (y,)
 
 
-@dataclass(frozen=True)
 class Exp2(Elementwise):
     """y = 2^x."""
 
@@ -47,7 +44,6 @@ class Exp2(Elementwise):
         return (LOG_2 * y,)
 
 
-@dataclass(frozen=True)
 class Expm1(Elementwise):
     """y = e^x - 1, accurate near 0."""
 
@@ -58,7 +54,6 @@ class Expm1(Elementwise):
         return (y + 1,)
 
 
-@dataclass(frozen=True)
 class Log(Elementwise):
     """y = log(x), the natural logarithm."""
 
@@ -69,7 +64,6 @@ class Log(Elementwise):
         return (1 / x,)
 
 
-@dataclass(frozen=True)
 class Log2(Elementwise):
     """y = log(x) / log(2)."""
 
@@ -80,7 +74,6 @@ class Log2(Elementwise):
         return (1 / (LOG_2 * x),)
 
 
-@dataclass(frozen=True)
 class Log10(Elementwise):
     """y = log(x) / log(10)."""
 
@@ -91,7 +84,6 @@ class Log10(Elementwise):
         return (1 / (LOG_10 * x),)
 
 
-@dataclass(frozen=True)
 class Log1p(Elementwise):
     """y = log(1 + x), accurate near 0."""
 
@@ -102,7 +94,6 @@ class Log1p(Elementwise):
         return (1 / (1 + x),)
 
 
-@dataclass(frozen=True)
 class Sin(Elementwise):
     """y = sin(x), x in radians."""
 
@@ -113,7 +104,6 @@ class Sin(Elementwise):
         return (cos(x),)
 
 
-@dataclass(frozen=True)
 class Cos(Elementwise):
     """y = cos(x), x in radians."""
 
@@ -124,7 +114,6 @@ class Cos(Elementwise):
         return (-sin(x),)
 
 
-@dataclass(frozen=True)
 class Tan(Elementwise):
     """y = tan(x), x in radians."""
 
@@ -135,7 +124,6 @@ class Tan(Elementwise):
         return (1 + y * y,)
 
 
-@dataclass(frozen=True)
 class Arcsin(Elementwise):
     """y in [-pi/2, pi/2] with sin(y) = x."""
 
@@ -146,7 +134,6 @@ class Arcsin(Elementwise):
         return (1 / sqrt((1 - x) * (1 + x)),)
 
 
-@dataclass(frozen=True)
 class Arccos(Elementwise):
     """y in [0, pi] with cos(y) = x."""
 
@@ -157,7 +144,6 @@ class Arccos(Elementwise):
         return (-1 / sqrt((1 - x) * (1 + x)),)
 
 
-@dataclass(frozen=True)
 class Arctan(Elementwise):
     """y in [-pi/2, pi/2] with tan(y) = x."""
 
@@ -168,7 +154,6 @@ class Arctan(Elementwise):
         return (1 / (1 + x * x),)
 
 
-@dataclass(frozen=True)
 class Sinh(Elementwise):
     """y = (e^x - e^-x) / 2."""
 
@@ -179,7 +164,6 @@ class Sinh(Elementwise):
         return (cosh(x),)
 
 
-@dataclass(frozen=True)
 class Cosh(Elementwise):
     """y = (e^x + e^-x) / 2."""
 
@@ -190,7 +174,6 @@ class Cosh(Elementwise):
         return (sinh(x),)
 
 
-@dataclass(frozen=True)
 class Tanh(Elementwise):
     """y = sinh(x) / cosh(x)."""
 
@@ -201,7 +184,6 @@ class Tanh(Elementwise):
         return (1 - y * y,)
 
 
-@dataclass(frozen=True)
 class Arcsinh(Elementwise):
     """y with sinh(y) = x."""
 
@@ -212,7 +194,6 @@ class Arcsinh(Elementwise):
         return (1 / sqrt(x * x + 1),)
 
 
-@dataclass(frozen=True)
 class Arccosh(Elementwise):
     """y >= 0 with cosh(y) = x."""
 
@@ -223,7 +204,6 @@ class Arccosh(Elementwise):
         return (1 / sqrt((x - 1) * (x + 1)),)
 
 
-@dataclass(frozen=True)
 class Arctanh(Elementwise):
     """y with tanh(y) = x."""
 
@@ -234,7 +214,6 @@ class Arctanh(Elementwise):
         return (1 / ((1 - x) * (1 + x)),)
 
 
-@dataclass(frozen=True)
 class Deg2rad(Elementwise):
     """y = x pi / 180."""
 
@@ -245,7 +224,6 @@ class Deg2rad(Elementwise):
         return (DEGREE,)
 
 
-@dataclass(frozen=True)
 class Rad2deg(Elementwise):
     """y = x 180 / pi."""
 
@@ -256,7 +234,6 @@ class Rad2deg(Elementwise):
         return (1 / DEGREE,)
 
 
-@dataclass(frozen=True)
 class Arctan2(Elementwise):
     """y = the angle of the point (x, y) = (b, a) in (-pi, pi]; the derivative at the origin is 0."""
 
@@ -281,7 +258,6 @@ def _finite_difference(a: Tensor, b: Tensor) -> Tensor:
     return where(isnan(difference), difference.zeros_like(), difference)
 
 
-@dataclass(frozen=True)
 class Logaddexp(Elementwise):
     """y = log(e^a + e^b) without overflow; the partials are the logistic function of a - b and of b - a."""
 
@@ -293,7 +269,6 @@ class Logaddexp(Elementwise):
         return expit(difference), expit(-difference)
 
 
-@dataclass(frozen=True)
 class Logaddexp2(Elementwise):
     """y = log2(2^a + 2^b) without overflow."""
 
@@ -309,11 +284,9 @@ def _logistic(x: Array, out: Array | None = None) -> Array:
     y: Array = np.negative(x, out=out)
     y = np.exp(y, out=out)
     y = np.add(y, y.dtype.type(1), out=out)
-    y = np.reciprocal(y, out=out)
-    return y
+    return np.asarray(np.reciprocal(y, out=out))
 
 
-@dataclass(frozen=True)
 class Expit(Elementwise):
     """y = 1 / (1 + e^-x), the logistic function (sigmoid)."""
 
@@ -328,7 +301,6 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
-@dataclass(frozen=True)
 class Erf(Elementwise):
     """y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x (the C library's erf, computed in double)."""
 
@@ -346,7 +318,6 @@ class Erf(Elementwise):
         return (2 / math.sqrt(math.pi) * exp(-x * x),)
 
 
-@dataclass(frozen=True)
 class Erfc(Elementwise):
     """y = 1 - erf(x), accurate for large x (the C library's erfc, computed in double)."""
 
