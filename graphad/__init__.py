@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from graphad.ir.dims import dim
-from graphad.ir.emit import scope
+from graphad.ir.emit import role, scope
 from graphad.ir.errors import GraphadError
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 
 _LAZY: dict[str, str] = {}
 
-__all__ = ["Graph", "GraphadError", "Node", "Tensor", "TensorType", "Value", "dim", "scope", "spec", "trace"]
+__all__ = ["Graph", "GraphadError", "Node", "Tensor", "TensorType", "Value", "dim", "role", "scope", "spec", "trace"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,93 @@
+"""Imports point one way, and importing graphad loads NumPy and nothing else heavy."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import graphad
+
+PACKAGE = Path(graphad.__file__).parent
+
+FLOORS = {
+    "ir": 0,
+    "ops": 1,
+    "tracing": 2,
+    "numpy": 3,
+    "autodiff": 4,
+    "passes": 4,
+    "plan": 5,
+    "execute": 6,
+    "eager": 7,
+    "view": 7,
+    "files": 7,
+    "cli": 8,
+}
+"""A room may import rooms of its own floor's number or lower, but not another room of its own floor."""
+
+DOORS = {
+    "ir/graph.py": "methods of Graph forward to the rooms above, importing on first use",
+    "ir/parser.py": "reading an op by name loads the room that defines it",
+}
+"""Files that may import upwards inside functions, and why."""
+
+
+def imported_rooms(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
+    """Give (room, line, inside a function) for each import of graphad that runs."""
+
+    def walk(node: ast.AST, inside: bool) -> Iterator[tuple[str, int, bool]]:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            whole = node.module == "graphad"
+            names = [f"graphad.{alias.name}" for alias in node.names] if whole else [node.module]
+        for name in names:
+            if name.startswith("graphad."):
+                yield name.split(".")[1], node.lineno, inside
+        inside = inside or isinstance(node, (ast.FunctionDef, ast.Lambda))
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, inside)
+
+    yield from walk(tree, False)
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in FLOORS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_point_one_way(path: Path) -> None:
+    name = path.relative_to(PACKAGE).as_posix()
+    room = name.split("/")[0].removesuffix(".py")
+    assert room in FLOORS, f"{name} stands in no room of the plan"
+    for target, line, inside in imported_rooms(ast.parse(path.read_text(encoding="utf-8"))):
+        if target not in FLOORS or (inside and name in DOORS):
+            continue
+        allowed = target == room or FLOORS[target] < FLOORS[room]
+        assert allowed, f"{name}:{line} imports graphad.{target}, which stands above or beside {room}"
+
+
+def test_doors_are_still_needed() -> None:
+    for name in DOORS:
+        rooms = [r for r, _, inside in imported_rooms(ast.parse((PACKAGE / name).read_text())) if inside]
+        text = (PACKAGE / name).read_text()
+        assert rooms or "import_module" in text, f"{name} imports nothing upwards: take it off the list"
+
+
+def test_importing_graphad_loads_numpy_and_nothing_heavy() -> None:
+    heavy = ["networkx", "graphviz", "rich", "safetensors", "scipy", "sklearn", "llvmlite", "matplotlib", "pytest"]
+    code = f"import sys, graphad; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_resolves() -> None:
+    for name in graphad.__all__:
+        assert getattr(graphad, name) is not None
