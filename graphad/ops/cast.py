@@ -9,7 +9,7 @@ import numpy as np
 
 from graphad.ir.emit import apply
 from graphad.ir.op import Linear
-from graphad.ir.samples import integers, real, sample
+from graphad.ir.samples import booleans, integers, real, sample
 from graphad.ir.types import DType, TensorType, is_float
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ class Cast(Linear):
         sample(real(3, dtype="float32"), dtype=np.dtype(np.float64)),
         sample(integers(3), dtype=np.dtype(np.float64)),
         sample(real(3), dtype=np.dtype(np.int32)),
+        sample(real(2, 0), dtype=np.dtype(np.float32)),
+        sample(real(1, 2), dtype=np.dtype(np.bool_)),
+        sample(booleans(3), dtype=np.dtype(np.uint8)),
+        sample(integers(3), dtype=np.dtype(np.int8)),
     )
 
     def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]

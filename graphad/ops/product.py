@@ -11,9 +11,9 @@ from graphad.ir.dims import Dim, equal
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
 from graphad.ir.op import Bilinear
-from graphad.ir.samples import real, sample
+from graphad.ir.samples import booleans, integers, real, sample
 from graphad.ir.types import TensorType
-from graphad.ops.shape import broadcast_to, same_shape, transpose
+from graphad.ops.shape import batch_size, reshape, same_shape, spread, transpose
 
 if TYPE_CHECKING:
     from graphad.tracing.tensor import Tensor
@@ -26,7 +26,16 @@ class Matmul(Bilinear):
     """y[..., i, j] = sum over k of a[..., i, k] b[..., k, j]; leading axes are equal (`Tensor` broadcasts them)."""
 
     allocates = False
-    samples = (sample(real(3, 4), real(4, 5)), sample(real(2, 3, 4), real(2, 4, 5)))
+    samples = (
+        sample(real(3, 4), real(4, 5)),
+        sample(real(2, 3, 4), real(2, 4, 5)),
+        sample(real(1, 3), real(3, 1)),
+        sample(real(2, 0), real(0, 3)),
+        sample(real(0, 2, 3), real(0, 3, 1)),
+        sample(real(3, 2, dtype="float32"), real(2, 3, dtype="float32")),
+        sample(integers(2, 3), integers(3, 2)),
+        sample(booleans(2, 3), booleans(3, 2)),
+    )
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:  # type: ignore[override]
         if a.ndim < 2 or a.ndim != b.ndim or a.dtype != b.dtype or a.dtype.kind not in "biuf":
@@ -38,7 +47,7 @@ class Matmul(Bilinear):
         return a.with_shape((*a.shape[:-1], b.shape[-1]))
 
     def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]
-        return np.matmul(a, b)
+        return np.asarray(np.matmul(a, b))
 
     def evaluate_into(self, out: tuple[Array, ...], a: Array, b: Array) -> None:  # type: ignore[override]
         np.matmul(a, b, out=out[0])
@@ -56,10 +65,11 @@ class Matmul(Bilinear):
         return matmul(g, matrix_transpose(b)), matmul(matrix_transpose(a), g)
 
     def batch(self, batched: tuple[bool, ...], a: Tensor, b: Tensor) -> Tensor:  # type: ignore[override]
-        size = (a if batched[0] else b).shape[0]
-        a, b = (
-            x if has else broadcast_to(x, (size, *x.shape)) for x, has in zip((a, b), batched, strict=True)
-        )
+        if batched == (True, False) and b.ndim == 2:
+            # One product with a tall matrix, which BLAS does faster than many with short ones.
+            size, m, k = a.shape
+            return reshape(matmul(reshape(a, (size * m, k)), b), (size, m, b.shape[1]))
+        a, b = spread(batch_size(batched, (a, b)), batched, (a, b))
         return matmul(a, b)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
