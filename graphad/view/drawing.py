@@ -124,15 +124,17 @@ class Picture:
 def rows_between(arrow: Arrow, upper: Box, lower: Box) -> int:
     """Count the rows by which a layout puts the lower end of `arrow` under its upper end, at least.
 
-    Arrows between two separate clusters take one more, so that a parameter of the second cluster, in the row
+    Arrows between two separate clusters take two, so that a parameter of the second cluster, in the row
     above its first op, is already under the first cluster: the frames then stand over each other instead of
     drifting apart sideways.  A label takes the row in the middle.
     """
     shared = min(len(upper.cluster), len(lower.cluster))
     separate = upper.cluster[:shared] != lower.cluster[:shared]
+    if separate:
+        return 2
     if arrow.rank == "beside":
-        return 1 if separate else 0
-    return 2 if separate or arrow.label else 1
+        return 0
+    return 2 if arrow.label else 1
 
 
 def box_style(kind: str) -> Style:
