@@ -43,13 +43,17 @@ class Iota(General):
     )
 
     def infer(self, *operands: TensorType) -> TensorType:
-        """The attributes' type; not bool."""
+        """The attributes' type; not bool, nor an integer type too small for the positions."""
         type_ = TensorType(self.dtype, self.shape)
         check_axes(type_, (self.axis,))
         if not all(at_least(n, 0) for n in self.shape):
             fail(f"the shape ({','.join(map(str, self.shape))}) has a negative size")
         if self.dtype.kind not in "iuf":
             fail(f"is not defined for {self.dtype}")
+        if self.dtype.kind in "iu" and self.dtype.itemsize < 8:
+            largest = int(np.iinfo(self.dtype).max)
+            if not at_least(largest + 1, self.shape[self.axis]):
+                fail(f"the positions along axis {self.axis} do not fit into {self.dtype}")
         return type_
 
     def evaluate(self, *operands: Array) -> Array:
