@@ -34,7 +34,9 @@ class Measured:
 
 def run_source(source: str, *arguments: str) -> float:
     """Run Python source in a fresh process and return the number on the last line it prints."""
+    # Byte code is kept, as after any installation; the peers' lies beside them already.
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         [sys.executable, "-c", source, *arguments], capture_output=True, text=True, env=environment, cwd=ROOT
     )
