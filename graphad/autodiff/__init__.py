@@ -1,0 +1,31 @@
+"""Derivatives and batching: VJP and JVP rules put together into the transformations that users call.
+
+`reverse`, `forward` and `batching` are the three walks; the other files are what people ask for, each in a few lines.
+"""
+
+from graphad.autodiff.check import GradientCheckError, check_grads
+from graphad.autodiff.custom import custom_jvp, custom_vjp
+from graphad.autodiff.gradients import grad, value_and_grad
+from graphad.autodiff.jacobians import hessian, jacfwd, jacobian, jacrev
+from graphad.autodiff.mapping import vmap
+from graphad.autodiff.products import hvp, jvp, linearize, vjp
+from graphad.autodiff.stopping import stop_gradient
+
+__all__ = [
+    "GradientCheckError",
+    "check_grads",
+    "custom_jvp",
+    "custom_vjp",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]

@@ -1,0 +1,90 @@
+"""Walks over the nodes between some inputs and some outputs: what every transformation starts from.
+
+A transformation works on values, not on closed graphs, so that it can be called while a function is being traced and
+the function may use tensors from outside. Nothing older than the oldest input can depend on an input (serials grow with
+creation), so no walk leaves the part of the graph that was made since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
+
+from graphad.ir.emit import handle
+from graphad.ir.leaf import Constant
+from graphad.ir.node import Node, Value
+from graphad.tracing.tensor import Tensor
+
+_by_serial = attrgetter("serial")
+
+
+def between(outputs: Iterable[Value], inputs: Collection[Value]) -> list[Node]:
+    """Return the nodes that `outputs` reach and that depend on `inputs`, in topological order.
+
+    A node that gives an input is among them only if it depends on another input.
+    """
+    if not inputs:
+        return []
+    sources = set(inputs)
+    oldest = min(value.node.serial for value in sources)
+    seen: set[Node] = set()
+    stack = [value.node for value in outputs]
+    while stack:
+        node = stack.pop()
+        if node in seen or node.serial <= oldest:
+            continue
+        seen.add(node)
+        stack += [value[0] for value in node.inputs if value[0] not in seen]
+    active: set[Node] = set()
+    found: list[Node] = []
+    for node in sorted(seen, key=_by_serial):
+        for value in node.inputs:
+            if value[0] in active or value in sources:
+                active.add(node)
+                found.append(node)
+                break
+    return found
+
+
+def substitute(outputs: Sequence[Value], replacements: Mapping[Value, Value]) -> list[Value]:
+    """Return `outputs` with values replaced throughout what they depend on.
+
+    Nodes that do not depend on a replaced value are shared. A replacement is taken as it is: nothing is replaced inside
+    it. Types must agree.
+    """
+    final: dict[Value, Value] = dict(replacements)
+    for node in between(outputs, replacements.keys()):
+        copy = Node(
+            node.op,
+            tuple([final.get(value, value) for value in node.inputs]),
+            node.types,
+            node.location,
+            node.scope,
+            node.role,
+            node.replica,
+        )
+        for i in range(len(node.types)):
+            final.setdefault(Value(node, i), Value(copy, i))
+    return [final.get(value, value) for value in outputs]
+
+
+def substitute_tensors(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], replacements: Sequence[Tensor]
+) -> list[Tensor]:
+    """Return `outputs` with each tensor of `inputs` replaced by that of `replacements`."""
+    pairs = {old.value: new.value for old, new in zip(inputs, replacements, strict=True)}
+    return [handle(value) for value in substitute([t.value for t in outputs], pairs)]
+
+
+def residuals(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return what `outputs` need beside `inputs`: the values, independent of `inputs`, that dependent nodes read.
+
+    An output that does not depend on `inputs` is one of them. Constants are not: they cost nothing to keep.
+    """
+    values = [t.value for t in outputs]
+    sources = [t.value for t in inputs]
+    inside = between(values, sources)
+    known = {*inside, *(value.node for value in sources)}
+    read = [value for node in inside for value in node.inputs] + values
+    found = dict.fromkeys(v for v in read if v.node not in known and type(v.node.op) is not Constant)
+    return [handle(value) for value in found]

@@ -1,0 +1,114 @@
+"""Reverse mode: one walk backwards over the nodes between inputs and outputs, VJP rules, sums of cotangents.
+
+The result is ordinary nodes, so derivatives of derivatives need nothing new. `None` means that no gradient flows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphad.autodiff.between import between, substitute_tensors
+from graphad.ir.emit import emitting, follow, handle
+from graphad.ir.errors import DerivativeError
+from graphad.ir.node import Node, Value
+from graphad.ir.types import is_float
+from graphad.tracing.tensor import Tensor
+
+
+def pullback(
+    outputs: Sequence[Tensor],
+    cotangents: Sequence[Tensor | None],
+    inputs: Sequence[Tensor],
+    role: str = "backward",
+) -> list[Tensor | None]:
+    """Return ``sum over outputs of cotangent * d output / d input`` for each of `inputs`.
+
+    Args:
+        outputs: tensors that may depend on `inputs`.
+        cotangents: one an output, of its type, or None for zero.
+        inputs: any tensors, also intermediate ones; where one depends on another, that one's gradient goes through it.
+        role: role of the nodes made; they carry the line and scope of the forward node they derive from.
+
+    Returns:
+        A tensor of each input's type, or None where no gradient flows (independent, integer or stopped).
+
+    Raises:
+        DerivativeError: an op on the way has no VJP rule; names the op and the user's line.
+    """
+    wanted = {t.value for t in inputs}
+    nodes = between([t.value for t in outputs], wanted)
+    active = set(nodes)
+    sums: dict[Value, Tensor] = {}
+    with emitting(role):
+        for output, cotangent in zip(outputs, cotangents, strict=True):
+            if cotangent is not None and is_float(output.dtype):
+                _expect_type(cotangent, output.value, output.value.node, "the given cotangent")
+                follow(output.value.node)
+                _add_to(sums, output.value, cotangent)
+        for node in reversed(nodes):
+            values = [Value(node, i) for i in range(len(node.types))]
+            received = tuple([sums.get(v) if v in wanted else sums.pop(v, None) for v in values])
+            if all(g is None for g in received):
+                continue
+            follow(node)
+            for value, pulled in zip(node.inputs, pull_node(node, received), strict=True):
+                if pulled is None or not (value[0] in active or value in wanted):
+                    continue
+                if is_float(value.type.dtype):
+                    _expect_type(pulled, value, node, "the VJP rule's cotangent")
+                    _add_to(sums, value, pulled)
+    return [sums.get(t.value) for t in inputs]
+
+
+def pull_node(node: Node, cotangents: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    """Apply the VJP rule of one node; DerivativeError at the user's line where there is none."""
+    op = node.op
+    if op.no_gradient:
+        return (None,) * len(node.inputs)
+    if not type(op).has_rule("vjp"):
+        raise _no_derivative(node, "it has no VJP rule")
+    operands = tuple([handle(value) for value in node.inputs])
+    results = tuple([handle(Value(node, i)) for i in range(len(node.types))])
+    try:
+        return op.vjp(cotangents, operands, results)
+    except DerivativeError as error:
+        if error.location is not None:
+            raise
+        raise _no_derivative(node, error.message) from error
+
+
+def transpose_linear(
+    outputs: Sequence[Tensor], cotangents: Sequence[Tensor | None], inputs: Sequence[Tensor], role: str
+) -> list[Tensor | None]:
+    """Pull `cotangents` back through outputs that are linear in `inputs`, and keep no use of `inputs`.
+
+    The transpose of a linear map is the same wherever it is taken, so uses of `inputs` that remain are taken at zero.
+    """
+    pulled = pullback(outputs, cotangents, inputs, role)
+    found = [t for t in pulled if t is not None]
+    if between([t.value for t in found], [t.value for t in inputs]):
+        found = substitute_tensors(found, inputs, [t.zeros_like() for t in inputs])
+    supply = iter(found)
+    return [None if t is None else next(supply) for t in pulled]
+
+
+def _add_to(sums: dict[Value, Tensor], value: Value, term: Tensor) -> None:
+    known = sums.get(value)
+    sums[value] = term if known is None else known + term
+
+
+def _expect_type(cotangent: Tensor, value: Value, node: Node, what: str) -> None:
+    if cotangent.type is not value.type and cotangent.type != value.type:
+        raise DerivativeError(
+            f"{node.op.name}: {what} has the type {cotangent.type}, but the value it belongs to is {value.type}",
+            location=node.location,
+        )
+
+
+def _no_derivative(node: Node, reason: str) -> DerivativeError:
+    operands = ", ".join(str(t) for t in node.input_types)
+    return DerivativeError(
+        f"cannot differentiate {node.op.name}({operands}): {reason}. Give it one with ga.custom_vjp, "
+        "or keep the gradient out with ga.stop_gradient",
+        location=node.location,
+    )
