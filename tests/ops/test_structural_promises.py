@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 
 from graphad.ir.dims import dim, parse_dim, recording, substitute
 from graphad.ir.emit import apply
-from graphad.ir.op import OPS, Linear
+from graphad.ir.op import OPS, Bilinear, Linear
 from graphad.ir.types import TensorType, type_of
-from graphad.tracing.trace import make_input
+from graphad.ir.walk import evaluate
+from graphad.tracing.trace import make_input, trace
 
 STRUCTURAL = (
     "sum",
@@ -101,6 +103,59 @@ def test_symbolic_types_become_the_static_ones(cls, sample):
     assert tuple(substitute(n, sizes) for n in result.shape) == op.infer(*static).shape
     for assumption in assumptions:
         assert assumption.holds({**sizes, "b": 5}), assumption
+
+
+def _is_linear_map_of_floats(cls, sample):
+    static = [TensorType(np.dtype(o.dtype), o.shape) for o in sample.operands]
+    return (
+        issubclass(cls, (Linear, Bilinear))
+        and static[0].dtype.kind == "f"
+        and cls(**sample.attributes).infer(*static).dtype.kind == "f"
+    )
+
+
+@pytest.mark.parametrize(("cls", "sample"), [p for p in SAMPLES if _is_linear_map_of_floats(*p.values)])
+def test_cotangents_are_the_transposed_map(cls, sample):
+    """<g, f(t)> = <pulled g, t>, operand by operand, for what is linear in each."""
+    op, rng = cls(**sample.attributes), np.random.default_rng(11)
+    operands = [o.draw(rng) for o in sample.operands]
+    result = op.infer(*map(type_of, operands))
+    g = rng.standard_normal(result.shape).astype(result.dtype)
+
+    def pulled(*tensors):
+        *inputs, cotangent = tensors
+        result = apply(op, *inputs)
+        found = op.vjp((cotangent,), tuple(inputs), (result,))
+        return [x.zeros_like() if p is None else p for p, x in zip(found, inputs, strict=True)]
+
+    cotangents = evaluate(trace(pulled, *operands, g), [*operands, g])
+    for k, operand in enumerate(operands):
+        if operand.dtype.kind != "f":
+            np.testing.assert_array_equal(cotangents[k], np.zeros_like(operand))
+            continue
+        tangent = rng.standard_normal(operand.shape)
+        moved, still = list(operands), list(operands)
+        moved[k], still[k] = tangent, np.zeros_like(operand)
+        pushed = op.evaluate(*moved) - op.evaluate(*still)
+        np.testing.assert_allclose(np.sum(g * pushed), np.sum(cotangents[k] * tangent), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [3, 1, 0])
+@pytest.mark.parametrize(("cls", "sample"), [p for p in SAMPLES if p.values[1].operands])
+def test_a_batch_is_the_loop_over_it(cls, sample, size):
+    op, rng = cls(**sample.attributes), np.random.default_rng(5)
+    one = [o.draw(rng) for o in sample.operands]
+    many = [np.stack([o.draw(rng) for _ in range(size + 1)])[:size] for o in sample.operands]
+    expected_type = op.infer(*map(type_of, one))
+    for batched in itertools.product([False, True], repeat=len(one)):
+        if not any(batched):
+            continue
+        operands = [m if has else o for m, o, has in zip(many, one, batched, strict=True)]
+        (got,) = evaluate(trace(lambda *t, b=batched: op.batch(b, *t), *operands), operands)
+        assert type_of(got) == expected_type.with_shape((size, *expected_type.shape))
+        for k in range(size):
+            expected = op.evaluate(*[a[k] if has else a for a, has in zip(operands, batched, strict=True)])
+            np.testing.assert_allclose(got[k], expected, rtol=1e-6, atol=1e-12)
 
 
 def _large(name, order):
