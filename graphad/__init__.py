@@ -58,51 +58,23 @@ def __getattr__(name: str) -> Any:
 
 
 if TYPE_CHECKING:
+    # isort: off
     from graphad.autodiff import (
         GradientCheckError as GradientCheckError,
-    )
-    from graphad.autodiff import (
         check_grads as check_grads,
-    )
-    from graphad.autodiff import (
         custom_jvp as custom_jvp,
-    )
-    from graphad.autodiff import (
         custom_vjp as custom_vjp,
-    )
-    from graphad.autodiff import (
         grad as grad,
-    )
-    from graphad.autodiff import (
         hessian as hessian,
-    )
-    from graphad.autodiff import (
         hvp as hvp,
-    )
-    from graphad.autodiff import (
         jacfwd as jacfwd,
-    )
-    from graphad.autodiff import (
         jacobian as jacobian,
-    )
-    from graphad.autodiff import (
         jacrev as jacrev,
-    )
-    from graphad.autodiff import (
         jvp as jvp,
-    )
-    from graphad.autodiff import (
         linearize as linearize,
-    )
-    from graphad.autodiff import (
         stop_gradient as stop_gradient,
-    )
-    from graphad.autodiff import (
         value_and_grad as value_and_grad,
-    )
-    from graphad.autodiff import (
         vjp as vjp,
-    )
-    from graphad.autodiff import (
         vmap as vmap,
     )
+    # isort: on
