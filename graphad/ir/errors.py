@@ -29,6 +29,10 @@ class OpTypeError(GraphadError, TypeError, ValueError):
     """The shapes or dtypes of an op's operands do not fit its type rule."""
 
 
+class OutOfBoundsError(OpTypeError, IndexError):
+    """An index known while tracing is outside its axis, or an array has too few axes for its indices."""
+
+
 class TraceError(GraphadError, TypeError):
     """User code asked of a traced array what a graph cannot answer (its value, a write, an untraceable function)."""
 

@@ -1,10 +1,448 @@
 """The array namespace: NumPy's functions on tensors, composites written with ops.
 
-Each function is also the meaning of the NumPy function of its name on traced arrays (`@implements`).
+Each function is also the meaning of the NumPy function of its name on traced arrays (`@implements`), so that plain
+`np.` code traces; code written with this namespace may also give sizes that are symbolic (``arange(n)``,
+``zeros((n, 3))``). The ufuncs are made from the table of elementwise ops.
 """
 
 from __future__ import annotations
 
-from graphad.numpy.basics import matmul, mean, reshape, sum, transpose
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-__all__ = ["matmul", "mean", "reshape", "sum", "transpose"]
+import numpy as _np
+
+from graphad.numpy.creation import (
+    arange as arange,
+)
+from graphad.numpy.creation import (
+    array as array,
+)
+from graphad.numpy.creation import (
+    asarray as asarray,
+)
+from graphad.numpy.creation import (
+    empty as empty,
+)
+from graphad.numpy.creation import (
+    empty_like as empty_like,
+)
+from graphad.numpy.creation import (
+    full as full,
+)
+from graphad.numpy.creation import (
+    full_like as full_like,
+)
+from graphad.numpy.creation import (
+    linspace as linspace,
+)
+from graphad.numpy.creation import (
+    ones as ones,
+)
+from graphad.numpy.creation import (
+    ones_like as ones_like,
+)
+from graphad.numpy.creation import (
+    zeros as zeros,
+)
+from graphad.numpy.creation import (
+    zeros_like as zeros_like,
+)
+from graphad.numpy.diagonals import (
+    diag as diag,
+)
+from graphad.numpy.diagonals import (
+    diagflat as diagflat,
+)
+from graphad.numpy.diagonals import (
+    diagonal as diagonal,
+)
+from graphad.numpy.diagonals import (
+    eye as eye,
+)
+from graphad.numpy.diagonals import (
+    identity as identity,
+)
+from graphad.numpy.diagonals import (
+    trace as trace,
+)
+from graphad.numpy.diagonals import (
+    tri as tri,
+)
+from graphad.numpy.diagonals import (
+    tril as tril,
+)
+from graphad.numpy.diagonals import (
+    triu as triu,
+)
+from graphad.numpy.differences import (
+    diff as diff,
+)
+from graphad.numpy.dtypes import (
+    can_cast as can_cast,
+)
+from graphad.numpy.dtypes import (
+    common_type as common_type,
+)
+from graphad.numpy.dtypes import (
+    min_scalar_type as min_scalar_type,
+)
+from graphad.numpy.dtypes import (
+    result_type as result_type,
+)
+from graphad.numpy.einsum import (
+    einsum as einsum,
+)
+from graphad.numpy.elementwise import (
+    allclose as allclose,
+)
+from graphad.numpy.elementwise import (
+    around as around,
+)
+from graphad.numpy.elementwise import (
+    array_equal as array_equal,
+)
+from graphad.numpy.elementwise import (
+    clip as clip,
+)
+from graphad.numpy.elementwise import (
+    conj as conj,
+)
+from graphad.numpy.elementwise import (
+    conjugate as conjugate,
+)
+from graphad.numpy.elementwise import (
+    degrees as degrees,
+)
+from graphad.numpy.elementwise import (
+    divmod as divmod,
+)
+from graphad.numpy.elementwise import (
+    erf as erf,
+)
+from graphad.numpy.elementwise import (
+    erfc as erfc,
+)
+from graphad.numpy.elementwise import (
+    expit as expit,
+)
+from graphad.numpy.elementwise import (
+    fabs as fabs,
+)
+from graphad.numpy.elementwise import (
+    fix as fix,
+)
+from graphad.numpy.elementwise import (
+    float_power as float_power,
+)
+from graphad.numpy.elementwise import (
+    frexp as frexp,
+)
+from graphad.numpy.elementwise import (
+    imag as imag,
+)
+from graphad.numpy.elementwise import (
+    isclose as isclose,
+)
+from graphad.numpy.elementwise import (
+    iscomplex as iscomplex,
+)
+from graphad.numpy.elementwise import (
+    iscomplexobj as iscomplexobj,
+)
+from graphad.numpy.elementwise import (
+    isneginf as isneginf,
+)
+from graphad.numpy.elementwise import (
+    isposinf as isposinf,
+)
+from graphad.numpy.elementwise import (
+    isreal as isreal,
+)
+from graphad.numpy.elementwise import (
+    isrealobj as isrealobj,
+)
+from graphad.numpy.elementwise import (
+    ldexp as ldexp,
+)
+from graphad.numpy.elementwise import (
+    modf as modf,
+)
+from graphad.numpy.elementwise import (
+    nan_to_num as nan_to_num,
+)
+from graphad.numpy.elementwise import (
+    positive as positive,
+)
+from graphad.numpy.elementwise import (
+    radians as radians,
+)
+from graphad.numpy.elementwise import (
+    real as real,
+)
+from graphad.numpy.elementwise import (
+    reciprocal as reciprocal,
+)
+from graphad.numpy.elementwise import (
+    round as round,
+)
+from graphad.numpy.elementwise import (
+    sigmoid as sigmoid,
+)
+from graphad.numpy.elementwise import (
+    sinc as sinc,
+)
+from graphad.numpy.elementwise import (
+    square as square,
+)
+from graphad.numpy.elementwise import (
+    where as where,
+)
+from graphad.numpy.joining import (
+    append as append,
+)
+from graphad.numpy.joining import (
+    array_split as array_split,
+)
+from graphad.numpy.joining import (
+    column_stack as column_stack,
+)
+from graphad.numpy.joining import (
+    concat as concat,
+)
+from graphad.numpy.joining import (
+    concatenate as concatenate,
+)
+from graphad.numpy.joining import (
+    dsplit as dsplit,
+)
+from graphad.numpy.joining import (
+    dstack as dstack,
+)
+from graphad.numpy.joining import (
+    hsplit as hsplit,
+)
+from graphad.numpy.joining import (
+    hstack as hstack,
+)
+from graphad.numpy.joining import (
+    meshgrid as meshgrid,
+)
+from graphad.numpy.joining import (
+    pad as pad,
+)
+from graphad.numpy.joining import (
+    split as split,
+)
+from graphad.numpy.joining import (
+    stack as stack,
+)
+from graphad.numpy.joining import (
+    unstack as unstack,
+)
+from graphad.numpy.joining import (
+    vsplit as vsplit,
+)
+from graphad.numpy.joining import (
+    vstack as vstack,
+)
+from graphad.numpy.products import (
+    dot as dot,
+)
+from graphad.numpy.products import (
+    inner as inner,
+)
+from graphad.numpy.products import (
+    kron as kron,
+)
+from graphad.numpy.products import (
+    matmul as matmul,
+)
+from graphad.numpy.products import (
+    outer as outer,
+)
+from graphad.numpy.products import (
+    tensordot as tensordot,
+)
+from graphad.numpy.products import (
+    vdot as vdot,
+)
+from graphad.numpy.products import (
+    vecdot as vecdot,
+)
+from graphad.numpy.reductions import (
+    all as all,
+)
+from graphad.numpy.reductions import (
+    amax as amax,
+)
+from graphad.numpy.reductions import (
+    amin as amin,
+)
+from graphad.numpy.reductions import (
+    any as any,
+)
+from graphad.numpy.reductions import (
+    argmax as argmax,
+)
+from graphad.numpy.reductions import (
+    argmin as argmin,
+)
+from graphad.numpy.reductions import (
+    count_nonzero as count_nonzero,
+)
+from graphad.numpy.reductions import (
+    cumsum as cumsum,
+)
+from graphad.numpy.reductions import (
+    max as max,
+)
+from graphad.numpy.reductions import (
+    min as min,
+)
+from graphad.numpy.reductions import (
+    prod as prod,
+)
+from graphad.numpy.reductions import (
+    ptp as ptp,
+)
+from graphad.numpy.reductions import (
+    sum as sum,
+)
+from graphad.numpy.selecting import (
+    choose as choose,
+)
+from graphad.numpy.selecting import (
+    compress as compress,
+)
+from graphad.numpy.selecting import (
+    extract as extract,
+)
+from graphad.numpy.selecting import (
+    select as select,
+)
+from graphad.numpy.selecting import (
+    take as take,
+)
+from graphad.numpy.selecting import (
+    take_along_axis as take_along_axis,
+)
+from graphad.numpy.shaping import (
+    astype as astype,
+)
+from graphad.numpy.shaping import (
+    atleast_1d as atleast_1d,
+)
+from graphad.numpy.shaping import (
+    atleast_2d as atleast_2d,
+)
+from graphad.numpy.shaping import (
+    atleast_3d as atleast_3d,
+)
+from graphad.numpy.shaping import (
+    broadcast_arrays as broadcast_arrays,
+)
+from graphad.numpy.shaping import (
+    broadcast_to as broadcast_to,
+)
+from graphad.numpy.shaping import (
+    copy as copy,
+)
+from graphad.numpy.shaping import (
+    expand_dims as expand_dims,
+)
+from graphad.numpy.shaping import (
+    flip as flip,
+)
+from graphad.numpy.shaping import (
+    fliplr as fliplr,
+)
+from graphad.numpy.shaping import (
+    flipud as flipud,
+)
+from graphad.numpy.shaping import (
+    matrix_transpose as matrix_transpose,
+)
+from graphad.numpy.shaping import (
+    moveaxis as moveaxis,
+)
+from graphad.numpy.shaping import (
+    ndim as ndim,
+)
+from graphad.numpy.shaping import (
+    permute_dims as permute_dims,
+)
+from graphad.numpy.shaping import (
+    ravel as ravel,
+)
+from graphad.numpy.shaping import (
+    repeat as repeat,
+)
+from graphad.numpy.shaping import (
+    reshape as reshape,
+)
+from graphad.numpy.shaping import (
+    roll as roll,
+)
+from graphad.numpy.shaping import (
+    rollaxis as rollaxis,
+)
+from graphad.numpy.shaping import (
+    rot90 as rot90,
+)
+from graphad.numpy.shaping import (
+    shape as shape,
+)
+from graphad.numpy.shaping import (
+    size as size,
+)
+from graphad.numpy.shaping import (
+    squeeze as squeeze,
+)
+from graphad.numpy.shaping import (
+    swapaxes as swapaxes,
+)
+from graphad.numpy.shaping import (
+    tile as tile,
+)
+from graphad.numpy.shaping import (
+    transpose as transpose,
+)
+from graphad.numpy.statistics import (
+    average as average,
+)
+from graphad.numpy.statistics import (
+    log_softmax as log_softmax,
+)
+from graphad.numpy.statistics import (
+    logsumexp as logsumexp,
+)
+from graphad.numpy.statistics import (
+    mean as mean,
+)
+from graphad.numpy.statistics import (
+    softmax as softmax,
+)
+from graphad.numpy.statistics import (
+    std as std,
+)
+from graphad.numpy.statistics import (
+    var as var,
+)
+from graphad.numpy.ufuncs import ufunc_functions as _ufunc_functions
+from graphad.numpy.untraceable import register as _register_untraceable
+
+if _TYPE_CHECKING:
+    from collections.abc import Callable as _Callable
+
+    from graphad.tracing.tensor import Tensor as _Tensor
+
+    def __getattr__(name: str) -> _Callable[..., _Tensor]:  # the ufuncs, for type checkers
+        raise AttributeError
+
+
+_register_untraceable()
+
+for _name, _function in _ufunc_functions().items():
+    globals().setdefault(_name, _function)
+
+pi, e, inf, nan, euler_gamma, newaxis = _np.pi, _np.e, _np.inf, _np.nan, _np.euler_gamma, None

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from graphad import ops
 from graphad.ir.dims import Size
 from graphad.ir.emit import apply, emission
 from graphad.ir.errors import OpTypeError, RuleViolation, TraceError
@@ -16,16 +15,10 @@ from graphad.ir.leaf import Constant, SizeValue
 from graphad.ir.location import user_location
 from graphad.ir.op import OPS, Elementwise
 from graphad.ir.types import DType, as_dtype
-from graphad.ops import broadcast_shapes, broadcast_to, cast
+from graphad.ops import broadcast_shapes, broadcast_to, cast, stack
+from graphad.ops import power as raise_to
 from graphad.ops.arithmetic import Power
 from graphad.tracing.tensor import Tensor
-
-Scalar = (bool, int, float)
-_PYTHON_DTYPES: dict[type, DType] = {
-    bool: np.dtype(np.bool_),
-    int: np.dtype(np.int64),
-    float: np.dtype(np.float64),
-}
 
 
 def constant(value: Any, dtype: DType | None = None) -> Tensor:
@@ -51,16 +44,13 @@ def as_tensor(value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, (list, tuple)) and _holds_tensor(value):
-        from graphad.ops import stack
-
-        return stack([t for t in broadcast_all([as_tensor(item) for item in value])])
+        return stack(broadcast_all([as_tensor(item) for item in value]))
     return constant(value)
 
 
 def _holds_tensor(value: Sequence[Any]) -> bool:
     return any(
-        isinstance(item, (Tensor, Size)) or (isinstance(item, (list, tuple)) and _holds_tensor(item))
-        for item in value
+        isinstance(item, (Tensor, Size)) or (isinstance(item, (list, tuple)) and _holds_tensor(item)) for item in value
     )
 
 
@@ -69,6 +59,23 @@ def broadcast_all(tensors: Sequence[Tensor]) -> list[Tensor]:
     dtype = as_dtype(np.result_type(*(t.dtype for t in tensors)))
     shape = common_shape([t.shape for t in tensors])
     return [broadcast_to(cast(t, dtype), shape) for t in tensors]
+
+
+def promoted(*values: Any) -> list[Tensor]:
+    """Return the values as tensors of their common dtype, in which Python numbers are weak; shapes stay."""
+    prepared = [value if is_weak(value) else as_tensor(value) for value in values]
+    dtype = as_dtype(np.result_type(*(_example(value) for value in prepared)))
+    return [cast(item, dtype) if isinstance(item, Tensor) else _weak(item, dtype) for item in prepared]
+
+
+def is_weak(value: Any) -> bool:
+    """Tell whether a value takes its dtype from the other operands: Python numbers and symbolic sizes do."""
+    return type(value) in (int, float) or isinstance(value, Size)
+
+
+def _example(value: Any) -> Any:
+    """Return what NumPy promotes like `value`: a dtype, or a Python number."""
+    return value.dtype if isinstance(value, Tensor) else 0.0 if isinstance(value, float) else 0
 
 
 def common_shape(shapes: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -83,10 +90,14 @@ def common_shape(shapes: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
 
 
 @functools.cache
-def _loop_dtype(ufunc: np.ufunc, kinds: tuple[Any, ...]) -> DType | None:
-    """Return the dtype in which `ufunc` computes on operands of these dtypes (Python types stand for weak scalars)."""
+def _loop_dtype(ufunc: np.ufunc, kinds: tuple[Any, ...], result: DType | None = None) -> DType | None:
+    """Return the dtype in which `ufunc` computes on operands of these dtypes (Python types stand for weak scalars).
+
+    `result` is the dtype that the result must have, if one is asked for.
+    """
+    wanted = {} if result is None else {"signature": (*(None,) * ufunc.nin, result)}
     try:
-        loop = ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout))
+        loop = ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout), **wanted)
     except TypeError:
         return None
     inputs = loop[: ufunc.nin]
@@ -121,30 +132,47 @@ def elementwise(op: Elementwise, *operands: Any) -> Tensor:
     return _coerced(op, operands)
 
 
-def _coerced(op: Elementwise, operands: tuple[Any, ...]) -> Tensor:
+def _coerced(op: Elementwise, operands: tuple[Any, ...], result: DType | None = None) -> Tensor:
     kinds: list[Any] = []
     prepared: list[Any] = []
     for operand in operands:
-        if isinstance(operand, Tensor):
-            kinds.append(operand.dtype)
-        elif type(operand) in _PYTHON_DTYPES:
-            kinds.append(type(operand) if type(operand) is not bool else np.dtype(np.bool_))
-        elif isinstance(operand, Size):
-            kinds.append(int)
-        else:
-            operand = as_tensor(operand)
-            kinds.append(operand.dtype)
-        prepared.append(operand)
+        item = operand if is_weak(operand) else as_tensor(operand)
+        kinds.append(item.dtype if isinstance(item, Tensor) else float if type(item) is float else int)
+        prepared.append(item)
     ufunc = getattr(op, "ufunc", None)
-    dtype = _loop_dtype(ufunc, tuple(kinds)) if isinstance(ufunc, np.ufunc) else _float_dtype(kinds)
+    known = isinstance(ufunc, np.ufunc)
+    dtype = _loop_dtype(ufunc, tuple(kinds), result) if known else _float_dtype(kinds)
     if dtype is None:
         names = ", ".join(k.__name__ if isinstance(k, type) else str(k) for k in kinds)
+        into = "" if result is None else f" with dtype={result}"
         raise OpTypeError(
-            f"{op.name} is not defined for ({names})", location=emission.location or user_location()
+            f"{op.name} is not defined for ({names}){into}", location=emission.location or user_location()
         )
     tensors = [cast(item, dtype) if isinstance(item, Tensor) else _weak(item, dtype) for item in prepared]
     shape = common_shape([t.shape for t in tensors])
     return apply(op, *(broadcast_to(t, shape) for t in tensors))
+
+
+def elementwise_into(op: Elementwise, dtype: DType, *operands: Any) -> Tensor:
+    """Apply an elementwise op so that its result has `dtype`: a ufunc's ``dtype=``."""
+    return _coerced(op, operands, dtype)
+
+
+def power(base: Any, exponent: Any) -> Tensor:
+    """base ** exponent by NumPy's rules; an exponent known while tracing becomes an attribute."""
+    if isinstance(base, Tensor) and base.dtype.kind != "b":
+        if isinstance(exponent, np.generic) and np.result_type(base.dtype, exponent.dtype) == base.dtype:
+            exponent = exponent.item()
+        integer = base.dtype.kind != "f"
+        if type(exponent) is int and integer and exponent < 0:
+            raise OpTypeError(
+                f"integers ({base.type}) to a negative power {exponent} are no integers; "
+                f"write x ** {float(exponent)}, or x.astype(float)",
+                location=emission.location or user_location(),
+            )
+        if type(exponent) is int or (type(exponent) is float and not integer):
+            return raise_to(base, exponent)
+    return elementwise(Power(), base, exponent)
 
 
 def _float_dtype(kinds: Sequence[Any]) -> DType:
@@ -163,35 +191,28 @@ def _weak(number: Any, dtype: DType) -> Tensor:
         raise OpTypeError(str(error), location=emission.location or user_location()) from None
 
 
-def power(x: Tensor, exponent: Any) -> Tensor:
-    """x ** exponent; a Python number as exponent becomes an attribute, which makes short derivatives."""
-    if type(exponent) not in (int, float):
-        return elementwise(Power(), x, exponent)
-    dtype = _loop_dtype(np.power, (x.dtype, type(exponent)))
-    return ops.power(x if dtype is None else cast(x, dtype), exponent)
-
-
-def binary(op: Elementwise) -> Callable[[Tensor, Any], Tensor]:
+def binary(op: Elementwise) -> Callable[[Tensor, Any], Any]:
     """Return the Python operator ``self op other``."""
 
-    def operator(self: Tensor, other: Any) -> Tensor:
-        if not _is_operand(other):
+    def operator(self: Tensor, other: Any) -> Any:
+        if not is_operand(other):
             return NotImplemented
         return elementwise(op, self, other)
 
     return operator
 
 
-def reflected(op: Elementwise) -> Callable[[Tensor, Any], Tensor]:
+def reflected(op: Elementwise) -> Callable[[Tensor, Any], Any]:
     """Return the Python operator ``other op self``."""
 
-    def operator(self: Tensor, other: Any) -> Tensor:
-        if not _is_operand(other):
+    def operator(self: Tensor, other: Any) -> Any:
+        if not is_operand(other):
             return NotImplemented
         return elementwise(op, other, self)
 
     return operator
 
 
-def _is_operand(value: Any) -> bool:
+def is_operand(value: Any) -> bool:
+    """Tell whether a value may stand beside a tensor in an operator."""
     return isinstance(value, (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple, Size))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphad.tracing.coerce import binary, op_of_ufunc, power, reflected
+from graphad.tracing.coerce import binary, is_operand, op_of_ufunc, power, reflected
 from graphad.tracing.protocols import call_ufunc
 from graphad.tracing.tensor import Tensor
 
@@ -17,7 +17,6 @@ BINARY: dict[str, np.ufunc] = {
     "truediv": np.true_divide,
     "floordiv": np.floor_divide,
     "mod": np.remainder,
-    "pow": np.power,
     "and": np.bitwise_and,
     "or": np.bitwise_or,
     "xor": np.bitwise_xor,
@@ -41,17 +40,42 @@ def _unary(ufunc: np.ufunc) -> Any:
     return operator_
 
 
+def _power(self: Tensor, exponent: Any) -> Tensor:
+    return power(self, exponent) if is_operand(exponent) else NotImplemented
+
+
+def _reflected_power(self: Tensor, base: Any) -> Tensor:
+    return power(base, self) if is_operand(base) else NotImplemented
+
+
+def _divmod(self: Tensor, other: Any) -> Any:
+    return call_ufunc(np.divmod, "__call__", (self, other), {}) if is_operand(other) else NotImplemented
+
+
+def _reflected_divmod(self: Tensor, other: Any) -> Any:
+    return call_ufunc(np.divmod, "__call__", (other, self), {}) if is_operand(other) else NotImplemented
+
+
+SPECIAL: dict[str, Any] = {
+    "pow": _power,
+    "rpow": _reflected_power,
+    "divmod": _divmod,
+    "rdivmod": _reflected_divmod,
+}
+
+
 def install() -> None:
-    """Give `Tensor` the operators whose ops exist."""
+    """Give `Tensor` the operators."""
     for name, ufunc in BINARY.items():
         op = op_of_ufunc(ufunc)
-        if op is None:
-            continue
-        setattr(Tensor, f"__{name}__", power if name == "pow" else binary(op))
+        assert op is not None, f"{ufunc} is an op"
+        setattr(Tensor, f"__{name}__", binary(op))
         if name not in _COMPARISONS:
             setattr(Tensor, f"__r{name}__", reflected(op))
     for name, ufunc in UNARY.items():
         setattr(Tensor, f"__{name}__", _unary(ufunc))
+    for name, operator in SPECIAL.items():
+        setattr(Tensor, f"__{name}__", operator)
 
 
 install()

@@ -12,11 +12,15 @@ import numpy as np
 
 from graphad.ir.errors import TraceError
 from graphad.ir.location import user_location
+from graphad.ir.types import as_dtype
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """graphad's function for a NumPy function or ufunc."""
+
+METHODS: dict[tuple[np.ufunc | None, str], Callable[..., Any]] = {}
+"""graphad's function for a ufunc's method ("reduce", "outer", ...); None stands for every ufunc."""
 
 
 def implements(*functions: Callable[..., Any]) -> Callable[[F], F]:
@@ -25,6 +29,22 @@ def implements(*functions: Callable[..., Any]) -> Callable[[F], F]:
     def register(implementation: F) -> F:
         for function in functions:
             FUNCTIONS[function] = implementation
+        return implementation
+
+    return register
+
+
+def implements_newer(name: str) -> Callable[[F], F]:
+    """Register the decorated function as the meaning of a NumPy function that the first NumPy 2 did not have."""
+    function = getattr(np, name, None)
+    return implements(*([] if function is None else [function]))
+
+
+def implements_method(ufunc: np.ufunc | None, method: str) -> Callable[[F], F]:
+    """Register the decorated function as a ufunc's method; for None, of all ufuncs (it gets the ufunc first)."""
+
+    def register(implementation: F) -> F:
+        METHODS[ufunc, method] = implementation
         return implementation
 
     return register
@@ -41,37 +61,86 @@ def call_function(function: Callable[..., Any], arguments: Any, keywords: Any) -
     if found is None:
         if isinstance(function, np.ufunc):
             return call_ufunc(function, "__call__", arguments, keywords)
-        name = f"{getattr(function, '__module__', 'numpy')}.{getattr(function, '__name__', function)}"
-        raise TraceError(
-            f"{name} cannot be traced. Compute it outside the traced function, or write it with functions "
-            "that graphad has (see graphad.numpy)",
-            location=user_location(),
-        )
+        raise TraceError(_no_meaning(function), location=user_location())
+    if keywords and "out" in keywords:
+        if keywords["out"] is not None:
+            raise TraceError(_no_out(f"np.{function.__name__}"), location=user_location())
+        keywords = {name: value for name, value in keywords.items() if name != "out"}
     return found(*arguments, **keywords)
+
+
+def _no_meaning(function: Callable[..., Any]) -> str:
+    module = getattr(function, "__module__", "numpy")
+    name = f"{module}.{getattr(function, '__name__', function)}".replace("numpy", "np", 1)
+    if module.startswith("numpy.linalg"):
+        reason = "graphad has no linear algebra beyond products yet"
+    elif module.startswith("numpy.fft"):
+        reason = "graphad has no Fourier transforms yet"
+    else:
+        reason = "graphad has no such function yet"
+    return (
+        f"{name} cannot be traced: {reason}. Compute it outside the traced function, or write it with "
+        "functions that graphad has (dir(graphad.numpy) lists them)"
+    )
+
+
+def _no_out(name: str) -> str:
+    return (
+        f"{name} was asked to write a traced array into an array (out=, or += on a NumPy array). "
+        "Values of a graph do not change: use the result instead, a = a + b"
+    )
+
+
+_WITHOUT_EFFECT = ("casting", "order", "subok")
 
 
 def call_ufunc(ufunc: np.ufunc, method: str, operands: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Answer `__array_ufunc__`."""
-    from graphad.tracing.coerce import elementwise, op_of_ufunc
+    from graphad.tracing.coerce import elementwise, elementwise_into, op_of_ufunc
 
     name = f"np.{ufunc.__name__}"
     if keywords.get("out") is not None:
-        raise TraceError(
-            f"{name} was asked to write a traced array into an array (out=, or += on a NumPy array). "
-            "Values of a graph do not change: use the result instead, a = a + b",
-            location=user_location(),
-        )
+        raise TraceError(_no_out(name), location=user_location())
     if method != "__call__":
-        raise TraceError(f"{name}.{method} cannot be traced", location=user_location())
+        return _call_method(ufunc, method, operands, keywords)
     special = FUNCTIONS.get(ufunc)
+    op = op_of_ufunc(ufunc)
+    if special is None and op is None:
+        raise TraceError(_no_meaning(ufunc), location=user_location())
+    if keywords:
+        keywords = {k: v for k, v in keywords.items() if k not in _WITHOUT_EFFECT and v is not None}
+        if keywords.get("where", True) is not True:
+            raise TraceError(
+                f"{name} with where= leaves elements undefined. Use np.where(mask, {name}(...), other)",
+                location=user_location(),
+            )
+        keywords.pop("where", None)
     if special is not None:
         return special(*operands, **keywords)
-    op = op_of_ufunc(ufunc)
-    if op is None:
-        raise TraceError(f"{name} cannot be traced", location=user_location())
+    assert op is not None, "a ufunc without a special meaning has an op"
+    if len(operands) != ufunc.nin:
+        raise TraceError(f"{name} takes {ufunc.nin} operands, got {len(operands)}", location=user_location())
+    if not keywords:
+        return elementwise(op, *operands)
+    dtype = keywords.pop("dtype", None)
     if keywords:
         raise TraceError(
-            f"{name} of a traced array takes no {', '.join(keywords)}; use np.where or astype on its result",
+            f"{name} of a traced array takes no {', '.join(keywords)}; cast its operands with astype instead",
             location=user_location(),
         )
-    return elementwise(op, *operands)
+    return elementwise_into(op, as_dtype(dtype), *operands)
+
+
+def _call_method(ufunc: np.ufunc, method: str, operands: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    keywords = {k: v for k, v in keywords.items() if k != "out"}
+    own = METHODS.get((ufunc, method))
+    if own is not None:
+        return own(*operands, **keywords)
+    common = METHODS.get((None, method))
+    if common is not None:
+        return common(ufunc, *operands, **keywords)
+    raise TraceError(
+        f"np.{ufunc.__name__}.{method} cannot be traced: graphad has no such function yet. "
+        "Write it with np.sum, np.prod, np.max, np.min, np.all, np.any or np.cumsum",
+        location=user_location(),
+    )

@@ -6,6 +6,7 @@ same name, so that there is one table (`protocols.py`) of what each NumPy functi
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -18,6 +19,44 @@ from graphad.ir.location import user_location
 from graphad.ir.node import Value
 from graphad.ir.types import DType, TensorType
 from graphad.tracing import protocols
+
+if TYPE_CHECKING:
+    from graphad.numpy.writing import At
+
+
+_IN_PLACE = "it would change in place, and values of a graph do not change. "
+_ORDER = "graphad has no sorting ops yet. Sort outside the traced function, or use max, min, argmax, argmin"
+_MEMORY = "a traced array has no memory. "
+_UNKNOWN = "its elements are not known while tracing. "
+
+REFUSED: dict[str, str] = {
+    "sort": _IN_PLACE + _ORDER,
+    "partition": _IN_PLACE + _ORDER,
+    "argsort": _ORDER,
+    "argpartition": _ORDER,
+    "searchsorted": _ORDER,
+    "fill": _IN_PLACE + "Use np.full_like(x, value)",
+    "put": _IN_PLACE + "Use x.ravel().at[indices].set(values).reshape(x.shape)",
+    "itemset": _IN_PLACE + "Use x.at[index].set(value)",
+    "setfield": _IN_PLACE + "Use x.at[index].set(value)",
+    "resize": _IN_PLACE + "Use reshape, np.tile or np.pad",
+    "byteswap": _MEMORY + "Cast with astype",
+    "view": _MEMORY + "Cast with astype, or give another shape with reshape",
+    "getfield": _MEMORY + "Cast with astype",
+    "nonzero": "how many elements are not 0 is not known while tracing. Use np.where(x != 0, a, b)",
+    "cumprod": "graphad has no cumulative product yet. Use np.exp(np.cumsum(np.log(x))) for positive x",
+    "flat": "iterate over x.ravel(), or index that; write with x.ravel().at[i].set(v).reshape(x.shape)",
+    "tobytes": _UNKNOWN + "Return it as an output and look at it after the call",
+    "tofile": _UNKNOWN + "Return it as an output and write it after the call",
+    "dump": _UNKNOWN + "Return it as an output and write it after the call",
+    "dumps": _UNKNOWN + "Return it as an output and write it after the call",
+    "data": _MEMORY + "Use the array itself",
+    "strides": _MEMORY + "Use shape",
+    "flags": _MEMORY + "Use shape and dtype",
+    "base": _MEMORY + "Use the array itself",
+    "ctypes": _MEMORY + "Use the array itself",
+}
+"""What a NumPy array has and a tensor has not: why, and what to use instead."""
 
 
 class Tensor:
@@ -69,13 +108,16 @@ class Tensor:
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of a tensor without axes")
+            raise TraceError(f"len() of a traced array without axes ({self.type})", location=user_location())
         return static(self.shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self.shape:
-            raise TypeError("iteration over a tensor without axes")
+            raise TraceError(f"iteration over a traced array without axes ({self.type})", location=user_location())
         return (self[i] for i in range(static(self.shape[0])))
+
+    def __contains__(self, item: Any) -> bool:
+        self._refuse("`in`", "Use np.any(x == item)")
 
     def __repr__(self) -> str:
         return f"Tensor({self.type}, {self.value.node.op.name})"
@@ -131,33 +173,208 @@ class Tensor:
         def __neg__(self) -> Tensor: ...
         def __invert__(self) -> Tensor: ...
         def __abs__(self) -> Tensor: ...
+        def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]: ...
+        def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]: ...
 
     def __pos__(self) -> Tensor:
         return self
 
+    def __round__(self, ndigits: int = 0) -> Tensor:
+        return self.round(ndigits)
+
     def __matmul__(self, other: Any) -> Tensor:
-        return protocols.call(np.matmul, self, other)
+        found: Tensor = protocols.call(np.matmul, self, other)
+        return found
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return protocols.call(np.matmul, other, self)
+        found: Tensor = protocols.call(np.matmul, other, self)
+        return found
 
-    # Methods: the NumPy functions of the same name.
+    # Methods: the NumPy functions of the same name, with their arguments.
 
     @property
     def T(self) -> Tensor:
         """Return the tensor with its axes reversed."""
-        return protocols.call(np.transpose, self)
+        found: Tensor = protocols.call(np.transpose, self)
+        return found
+
+    @property
+    def mT(self) -> Tensor:
+        """Return the tensor with its last two axes swapped."""
+        found: Tensor = protocols.call(np.matrix_transpose, self)
+        return found
+
+    @property
+    def real(self) -> Tensor:
+        """Return the tensor: it is real."""
+        return self
+
+    @property
+    def imag(self) -> Tensor:
+        """Return zeros: the tensor is real."""
+        return self.zeros_like()
+
+    @property
+    def at(self) -> At:
+        """Return what to index for functional writes: ``x.at[index].set(v)``, ``.add(v)``, ..."""
+        from graphad.numpy.writing import At
+
+        return At(self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        found: Tensor = protocols.call(operator.getitem, self, index)
+        return found
 
     def transpose(self, *axes: Any) -> Tensor:
         """Permute the axes; reverse them without arguments."""
-        if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
-            return protocols.call(np.transpose, self, axes[0])
-        return protocols.call(np.transpose, self, axes or None)
+        one = len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list)))
+        found: Tensor = protocols.call(np.transpose, self, axes[0] if one else axes or None)
+        return found
 
-    def reshape(self, *shape: Any, order: str = "C") -> Tensor:
+    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Tensor:
         """Return the same elements under another shape; one size may be -1."""
         new = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-        return protocols.call(np.reshape, self, new, order=order)
+        found: Tensor = protocols.call(np.reshape, self, new, order=order)
+        return found
+
+    def flatten(self, order: str = "C") -> Tensor:
+        """Return the elements in one axis."""
+        found: Tensor = protocols.call(np.ravel, self, order)
+        return found
+
+    def copy(self, order: str = "C") -> Tensor:
+        """Return the tensor: values of a graph do not change."""
+        return self
+
+    def sum(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Add up over axes."""
+        found: Tensor = protocols.call(np.sum, self, *arguments, **keywords)
+        return found
+
+    def prod(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Multiply up over axes."""
+        found: Tensor = protocols.call(np.prod, self, *arguments, **keywords)
+        return found
+
+    def mean(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Average over axes."""
+        found: Tensor = protocols.call(np.mean, self, *arguments, **keywords)
+        return found
+
+    def max(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the largest elements over axes."""
+        found: Tensor = protocols.call(np.max, self, *arguments, **keywords)
+        return found
+
+    def min(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the smallest elements over axes."""
+        found: Tensor = protocols.call(np.min, self, *arguments, **keywords)
+        return found
+
+    def var(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the variance over axes."""
+        found: Tensor = protocols.call(np.var, self, *arguments, **keywords)
+        return found
+
+    def std(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the standard deviation over axes."""
+        found: Tensor = protocols.call(np.std, self, *arguments, **keywords)
+        return found
+
+    def any(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Tell whether some element is true, over axes."""
+        found: Tensor = protocols.call(np.any, self, *arguments, **keywords)
+        return found
+
+    def all(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Tell whether all elements are true, over axes."""
+        found: Tensor = protocols.call(np.all, self, *arguments, **keywords)
+        return found
+
+    def argmax(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the positions of the largest elements along an axis."""
+        found: Tensor = protocols.call(np.argmax, self, *arguments, **keywords)
+        return found
+
+    def argmin(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the positions of the smallest elements along an axis."""
+        found: Tensor = protocols.call(np.argmin, self, *arguments, **keywords)
+        return found
+
+    def cumsum(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return running sums along an axis."""
+        found: Tensor = protocols.call(np.cumsum, self, *arguments, **keywords)
+        return found
+
+    def ravel(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the elements in one axis."""
+        found: Tensor = protocols.call(np.ravel, self, *arguments, **keywords)
+        return found
+
+    def swapaxes(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Swap two axes."""
+        found: Tensor = protocols.call(np.swapaxes, self, *arguments, **keywords)
+        return found
+
+    def squeeze(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Drop axes of size 1."""
+        found: Tensor = protocols.call(np.squeeze, self, *arguments, **keywords)
+        return found
+
+    def repeat(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Repeat every element along an axis."""
+        found: Tensor = protocols.call(np.repeat, self, *arguments, **keywords)
+        return found
+
+    def take(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the elements at positions along an axis."""
+        found: Tensor = protocols.call(np.take, self, *arguments, **keywords)
+        return found
+
+    def dot(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the product with another array."""
+        found: Tensor = protocols.call(np.dot, self, *arguments, **keywords)
+        return found
+
+    def clip(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Bound the elements from below and above."""
+        found: Tensor = protocols.call(np.clip, self, *arguments, **keywords)
+        return found
+
+    def round(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Round to a number of digits after the point."""
+        found: Tensor = protocols.call(np.round, self, *arguments, **keywords)
+        return found
+
+    def diagonal(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return a diagonal over two axes."""
+        found: Tensor = protocols.call(np.diagonal, self, *arguments, **keywords)
+        return found
+
+    def trace(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Add up a diagonal over two axes."""
+        found: Tensor = protocols.call(np.trace, self, *arguments, **keywords)
+        return found
+
+    def choose(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Choose among arrays by the elements."""
+        found: Tensor = protocols.call(np.choose, self, *arguments, **keywords)
+        return found
+
+    def compress(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the elements along an axis where a mask, known while tracing, holds."""
+        found: Tensor = protocols.call(np.compress, self, *arguments, **keywords)
+        return found
+
+    def conj(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the tensor: it is real."""
+        found: Tensor = protocols.call(np.conjugate, self, *arguments, **keywords)
+        return found
+
+    def conjugate(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the tensor: it is real."""
+        found: Tensor = protocols.call(np.conjugate, self, *arguments, **keywords)
+        return found
 
     def astype(self, dtype: Any, **ignored: Any) -> Tensor:
         """Return the tensor in another dtype."""
@@ -176,7 +393,8 @@ class Tensor:
 
     def __bool__(self) -> bool:
         self._refuse(
-            "bool()", "An `if`, `while`, `and`, `or` or `not` needs it: use np.where, ga.cond, np.logical_and / _or / _not"
+            "bool()",
+            "An `if`, `while`, `and`, `or` or `not` needs it: use np.where, ga.cond, np.logical_and / _or / _not",
         )
 
     def __float__(self) -> float:
@@ -186,7 +404,9 @@ class Tensor:
         self._refuse("int()", "Keep it an array (x.astype(int)), or pass the number as a plain Python argument")
 
     def __index__(self) -> int:
-        self._refuse("index()", "Index with the array itself (x[i] works), or pass the number as a plain Python argument")
+        self._refuse(
+            "index()", "Index with the array itself (x[i] works), or pass the number as a plain Python argument"
+        )
 
     def __complex__(self) -> complex:
         self._refuse("complex()", "Keep it an array")
@@ -194,7 +414,8 @@ class Tensor:
     def __array__(self, *arguments: Any, **keywords: Any) -> NoReturn:
         self._refuse(
             "np.asarray() or a write into a NumPy array",
-            "Build the result from traced arrays (np.stack, np.concatenate, np.where, x.at[i].set(v)), or use graphad.numpy",
+            "Build the result from traced arrays: np.stack, np.concatenate, np.where, x.at[i].set(v), "
+            "or graphad.numpy.array and asarray",
         )
 
     def item(self, *arguments: Any) -> NoReturn:
@@ -204,6 +425,20 @@ class Tensor:
     def tolist(self) -> NoReturn:
         """Refuse: the elements are not known."""
         self._refuse("tolist()", "Return it as an output and look at it after the call")
+
+    def __delitem__(self, index: Any) -> NoReturn:
+        raise TraceError(
+            f"elements of a traced array ({self.type}) cannot be deleted. Select those to keep: x[indices]",
+            location=user_location(),
+        )
+
+    if not TYPE_CHECKING:  # so that type checkers keep reporting unknown names
+
+        def __getattr__(self, name: str) -> NoReturn:
+            cure = REFUSED.get(name)
+            if cure is None:
+                raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}")
+            raise TraceError(f"x.{name} of a traced array ({self.type}): {cure}", location=user_location())
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise TraceError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphad.ir.containers import Branch, Container, flatten, paths, unflatten
+from graphad.ir.containers import Container, flatten, paths, unflatten
 from graphad.ir.dims import Assumption, Dim, recording
 from graphad.ir.emit import apply, emitting
 from graphad.ir.errors import TraceError
@@ -50,7 +50,9 @@ def leaf_type(value: Any, path: str) -> TensorType:
     )
 
 
-def bind_arguments(function: Callable[..., Any], arguments: Sequence[Any], keywords: dict[str, Any]) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+def bind_arguments(
+    function: Callable[..., Any], arguments: Sequence[Any], keywords: dict[str, Any]
+) -> tuple[tuple[Any, ...], tuple[str, ...]]:
     """Return the arguments in positional order (defaults left out), and a name for each."""
     try:
         signature = inspect.signature(function)

@@ -1,0 +1,140 @@
+"""Creation: tensors made from sizes and numbers. Sizes may be symbolic where NumPy's own functions need numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import graphad.ops as ops
+from graphad.ir.dims import Dim, Size
+from graphad.ir.types import DType
+from graphad.numpy.arguments import axis_of, dtype_of, is_number, refuse, shape_of, size_of
+from graphad.numpy.elementwise import where
+from graphad.numpy.shaping import expand_dims, moveaxis
+from graphad.ops.slicing import strided_size
+from graphad.tracing.coerce import as_tensor, broadcast_all, constant, promoted
+from graphad.tracing.protocols import implements
+from graphad.tracing.tensor import Tensor
+
+_FLOAT = np.dtype(np.float64)
+_INDEX = np.dtype(np.int64)
+
+
+def asarray(a: Any, dtype: Any = None) -> Tensor:
+    """Return `a` (an array, a number, nested lists, also of tensors) as a tensor."""
+    x = as_tensor(a)
+    return ops.cast(x, dtype_of(dtype, x.dtype))
+
+
+def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: int = 0) -> Tensor:
+    """Return `object` as a tensor with at least `ndmin` axes."""
+    x = asarray(object, dtype)
+    return ops.reshape(x, (*(1,) * (ndmin - x.ndim), *x.shape))
+
+
+def zeros(shape: Any, dtype: Any = float) -> Tensor:
+    """Return zeros."""
+    return ops.zeros(shape_of(shape), dtype_of(dtype, _FLOAT))
+
+
+def ones(shape: Any, dtype: Any = float) -> Tensor:
+    """Return ones."""
+    return ops.ones(shape_of(shape), dtype_of(dtype, _FLOAT))
+
+
+def empty(shape: Any, dtype: Any = float) -> Tensor:
+    """Return zeros: a graph has no memory that is not written."""
+    return zeros(shape, dtype)
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+    """Return `fill_value` (a number, or what broadcasts to `shape`) everywhere."""
+    x = as_tensor(fill_value)
+    return ops.broadcast_to(ops.cast(x, dtype_of(dtype, x.dtype)), shape_of(shape))
+
+
+def _like(a: Any, dtype: Any, shape: Any) -> tuple[tuple[Dim, ...], DType]:
+    x = as_tensor(a)
+    return x.shape if shape is None else shape_of(shape), dtype_of(dtype, x.dtype)
+
+
+@implements(np.zeros_like, np.empty_like)
+def zeros_like(
+    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: None = None
+) -> Tensor:
+    """Return zeros of the shape and dtype of a."""
+    return ops.zeros(*_like(a, dtype, shape))
+
+
+empty_like = zeros_like
+
+
+@implements(np.ones_like)
+def ones_like(
+    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: None = None
+) -> Tensor:
+    """Return ones of the shape and dtype of a."""
+    return ops.ones(*_like(a, dtype, shape))
+
+
+@implements(np.full_like)
+def full_like(
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: None = None,
+) -> Tensor:
+    """Return `fill_value` everywhere, in the shape and dtype of a."""
+    sizes, wanted = _like(a, dtype, shape)
+    return ops.broadcast_to(ops.cast(as_tensor(fill_value), wanted), sizes)
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+    """Return start, start + step, ... below stop; with one argument, 0 ... stop - 1. Integer bounds may be symbolic."""
+    if stop is None:
+        start, stop = 0, start
+    if not any(isinstance(bound, Size) for bound in (start, stop, step)):
+        if not all(is_number(bound) for bound in (start, stop, step)):
+            size_of(next(bound for bound in (start, stop, step) if not is_number(bound)))
+        return constant(np.arange(start, stop, step, dtype=dtype))
+    first, last, stride = size_of(start), size_of(stop), size_of(step)
+    if isinstance(stride, Size) or stride == 0:
+        refuse(f"the step of arange must be a number and not 0, got {stride}")
+    span = last - first if stride > 0 else first - last
+    positions = ops.iota((strided_size(span, abs(stride)),), 0, dtype_of(dtype, _INDEX))
+    scaled = positions if stride == 1 else positions * stride
+    return scaled if isinstance(first, int) and first == 0 else scaled + first
+
+
+@implements(np.linspace)
+def linspace(
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: Any = 0,
+    *,
+    device: None = None,
+) -> Any:
+    """Return `num` evenly spaced values from start to stop (included if `endpoint`), along a new axis."""
+    count = size_of(num)
+    intervals = count - 1 if endpoint else count
+    first, last, _ = promoted(start, stop, _FLOAT.type(0))
+    first, last = broadcast_all([first, last])
+    places = ops.iota((count,), 0, first.dtype)
+    places = expand_dims(places, tuple(range(1, first.ndim + 1))) if first.ndim else places
+    single = intervals == 0
+    step = last - first if single else (last - first) / constant(intervals, first.dtype)
+    y = first + places * step
+    if endpoint and not single:
+        y = where(places == constant(count - 1, first.dtype), last, y)
+    y = ops.cast(y, dtype_of(dtype, y.dtype))
+    y = moveaxis(y, 0, axis_of(axis, y.ndim))
+    return (y, step) if retstep else y
