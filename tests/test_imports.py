@@ -32,7 +32,7 @@ FLOORS = {
 
 DOORS = {
     "ir/graph.py": "methods of Graph forward to the rooms above, importing on first use",
-    "ir/parser.py": "reading an op by name loads the room that defines it",
+    "tracing/tensor.py": "Tensor.at hands out the writer of graphad.numpy",
 }
 """Files that may import upwards inside functions, and why."""
 

@@ -109,7 +109,7 @@ def test_a_leaked_tensor_is_an_error_that_names_its_line():
 
 
 def test_a_type_error_names_op_types_and_line():
-    with pytest.raises(OpTypeError, match=r"matmul\(f64\[4,5\], f64\[3,2\]\)") as caught:
+    with pytest.raises(OpTypeError, match=r"matmul of f64\[4,5\] and f64\[3,2\]") as caught:
         ga.trace(lambda x: x @ np.ones((3, 2)), np.ones((4, 5)))
     assert "np.ones((3, 2))" in str(caught.value)
 
