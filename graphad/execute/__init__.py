@@ -1,0 +1,8 @@
+"""Execution: running plans. The reference executor is NumPy's meaning of every op; users hold an `Executable`."""
+
+from __future__ import annotations
+
+from graphad.execute.compile import compile, jit
+from graphad.execute.executable import Executable
+
+__all__ = ["Executable", "compile", "jit"]

@@ -1,0 +1,219 @@
+"""compile and jit: from a function or a graph to something that runs."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphad.execute.arguments import argument_names
+from graphad.execute.executable import Executable
+from graphad.execute.state import resolve_updates
+from graphad.ir.containers import Container, flatten, unflatten
+from graphad.ir.errors import ExecutionError
+from graphad.ir.graph import Graph
+from graphad.ir.types import TensorType
+from graphad.tracing.tensor import Tensor
+from graphad.tracing.trace import bind_arguments, is_leaf, trace
+
+SIGNATURES_KEPT = 64
+"""Executables that a jitted function keeps for different signatures; the one used longest ago goes first."""
+
+
+def _default_pipeline(graph: Graph) -> Graph:
+    from graphad.passes import optimize
+
+    return optimize(graph)
+
+
+def compile(
+    function: Graph | Callable[..., Any],
+    *examples: Any,
+    updates: Mapping[str, str] | None = None,
+    state: Mapping[str, Any] | None = None,
+    optimize: Callable[[Graph], Graph] | None = None,
+) -> Executable:
+    """Plan a graph's memory and return an Executable.
+
+    Args:
+        function: a Graph, compiled as it is; or a function, traced on `examples` and optimised with the default pipeline.
+        *examples: for a function, an array or a `spec(shape, dtype)` for each argument.
+        updates: state and its next value by name, ``{"params": "new_params"}``: the Executable keeps these inputs and sets
+            them at the end of each call; a call passes only the rest and returns only the rest.
+        state: first values of the state, by argument name. Without it they come from `graph.initial`, or from the
+            examples where these are arrays; `Executable.set_state` sets them at any time.
+        optimize: the pass to run on the graph instead, for a Graph or a function.
+
+    Raises:
+        ExecutionError: `updates` or `state` name what the graph does not have, or types differ.
+        TraceError, OpTypeError, ...: what tracing the function raises.
+    """
+    if isinstance(function, Graph):
+        if examples:
+            raise ExecutionError(f"graph {function.name!r} is compiled without examples: its types are known")
+        graph = function if optimize is None else optimize(function)
+        return Executable(graph, updates, state)
+    traced = trace(function, *examples)
+    first: dict[str, Any] = {}
+    if updates:
+        leaves, _ = flatten(tuple(examples), is_leaf)
+        for position in resolve_updates(traced, updates):
+            if not isinstance(leaves[position], TensorType):
+                first[traced.input_names[position]] = leaves[position]
+    graph = (optimize or _default_pipeline)(traced)
+    return Executable(graph, updates, _overlaid(graph, first, state or {}))
+
+
+def _overlaid(graph: Graph, first: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by input name, without those that `given` names an argument for, and then `given`."""
+    owner: dict[str, str] = {}
+    start = 0
+    for name, count in argument_names(graph.input_container, graph.input_names):
+        owner.update((label, name) for label in graph.input_names[start : start + count])
+        start += count
+    return {**{label: v for label, v in first.items() if owner[label] not in given}, **given}
+
+
+Key = tuple[Any, ...]
+
+
+class Jitted:
+    """A function that is traced, optimised and compiled on its first call with each signature of its arguments.
+
+    The signature is the nesting of the arguments, their shapes and dtypes, and the values of the static ones. Python
+    numbers are arguments like arrays without axes. Called with tensors, while another function is traced, it is just
+    the function.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        static_argnums: Sequence[int] = (),
+        optimize: Callable[[Graph], Graph] | None = None,
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._static = frozenset(static_argnums)
+        self._optimize = optimize
+        self._lock = threading.Lock()
+        self._cache: OrderedDict[Key, Executable] = OrderedDict()
+        self._latest: Executable | None = None
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Run the compiled function."""
+        latest = self._latest
+        if latest is not None and not keywords:
+            leaves: list[Any] = []
+            if latest._take(arguments, leaves) and latest.matches(leaves):
+                return latest._run([latest._fit(k, leaf) for k, leaf in enumerate(leaves)])
+        bound, names = bind_arguments(self._function, arguments, keywords)
+        dynamic, leaves, container = self._flattened(bound)
+        if any(isinstance(leaf, Tensor) for leaf in leaves):
+            return self._function(*bound)
+        return self._executable(bound, names, leaves, container)(*dynamic)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Bind as a method; the object it is called on is closed over, and must be a static or array-like argument."""
+        return self if instance is None else functools.partial(self, instance)
+
+    def executable(self, *arguments: Any, **keywords: Any) -> Executable:
+        """Return the Executable that a call with these arguments (arrays or specs) runs."""
+        bound, names = bind_arguments(self._function, arguments, keywords)
+        _, leaves, container = self._flattened(bound)
+        return self._executable(bound, names, leaves, container)
+
+    def graph(self, *arguments: Any, **keywords: Any) -> Graph:
+        """Return the optimised graph that a call with these arguments (arrays or specs) runs."""
+        return self.executable(*arguments, **keywords).graph
+
+    def _flattened(self, bound: Sequence[Any]) -> tuple[tuple[Any, ...], list[Any], Container]:
+        dynamic = tuple(a for k, a in enumerate(bound) if k not in self._static)
+        leaves, container = flatten(dynamic, is_leaf)
+        return dynamic, leaves, container
+
+    def _executable(
+        self, bound: Sequence[Any], names: Sequence[str], leaves: list[Any], container: Container
+    ) -> Executable:
+        static = tuple((k, a) for k, a in enumerate(bound) if k in self._static)
+        key = (container, tuple(map(_signature, leaves)), len(bound), tuple((k, type(a), a) for k, a in static))
+        try:
+            hash(key)
+        except TypeError:
+            raise ExecutionError(
+                f"a static argument of {self._name} is not hashable; pass arrays as ordinary arguments, and tuples "
+                "instead of lists"
+            ) from None
+        with self._lock:
+            found = self._cache.get(key)
+            if found is not None:
+                self._cache.move_to_end(key)
+        if found is None:
+            # Outside the lock: tracing runs the user's code, which may call this function again.
+            made = self._compiled(bound, names, leaves, container)
+            with self._lock:
+                found = self._cache.setdefault(key, made)
+                while len(self._cache) > SIGNATURES_KEPT:
+                    self._cache.popitem(last=False)
+        if not static:
+            self._latest = found
+        return found
+
+    def _compiled(
+        self, bound: Sequence[Any], names: Sequence[str], leaves: list[Any], container: Container
+    ) -> Executable:
+        static = {k: a for k, a in enumerate(bound) if k in self._static}
+
+        def positional(*dynamic: Any) -> Any:
+            rest = iter(dynamic)
+            return self._function(*[static[k] if k in static else next(rest) for k in range(len(bound))])
+
+        positional.__name__ = self._name
+        positional.__signature__ = _signature_of(  # type: ignore[attr-defined]
+            [name for k, name in enumerate(names) if k not in static]
+        )
+        traced = trace(positional, *unflatten(container, leaves), name=self._name)
+        return Executable((self._optimize or _default_pipeline)(traced))
+
+    @property
+    def _name(self) -> str:
+        return getattr(self._function, "__name__", type(self._function).__name__).replace("<lambda>", "function")
+
+
+def _signature(leaf: Any) -> tuple[Any, ...]:
+    if isinstance(leaf, TensorType):
+        return leaf.shape, leaf.dtype
+    array = np.asarray(leaf)
+    return array.shape, array.dtype.newbyteorder("=")
+
+
+def _signature_of(names: Sequence[str]) -> Any:
+    import inspect
+
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    unique = len(set(names)) == len(names) and all(name.isidentifier() for name in names)
+    return inspect.Signature([inspect.Parameter(name if unique else f"x{k}", kind) for k, name in enumerate(names)])
+
+
+def jit(
+    function: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Sequence[int] = (),
+    optimize: Callable[[Graph], Graph] | None = None,
+) -> Any:
+    """Trace, optimise and compile `function` on its first call with each signature; also a decorator.
+
+    Args:
+        function: a pure function of arrays, as `trace` takes it.
+        static_argnums: positions of arguments that are not arrays; hashable, and part of the signature.
+        optimize: the pass to run instead of the default pipeline.
+
+    Returns a `Jitted`: call it; `.graph(*args)` and `.executable(*args)` show what runs.
+    """
+    positions = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    if function is None:
+        return lambda decorated: Jitted(decorated, positions, optimize)
+    return Jitted(function, positions, optimize)

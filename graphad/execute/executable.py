@@ -1,0 +1,277 @@
+"""Executable: a compiled graph that users call."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphad.execute.arguments import builder, taker
+from graphad.execute.reference import Program
+from graphad.execute.state import State, call_graph_of, resolve_updates, result_container
+from graphad.ir.errors import ExecutionError, SymbolicSizeError
+from graphad.ir.graph import Graph
+from graphad.plan.plan import Plan, plan
+
+Array = np.ndarray[Any, Any]
+
+BINDINGS_KEPT = 16
+"""Programs kept for different sizes of a symbolic graph; the one used longest ago goes first."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What an Executable needs, in bytes: `arena` and `state` are held, `results` are made by each call.
+
+    `lower_bound` is the most arena bytes live at once; `inputs` belong to the caller, `constants` to the graph.
+    """
+
+    arena: int
+    lower_bound: int
+    results: int
+    state: int
+    inputs: int
+    constants: int
+
+    @property
+    def peak(self) -> int:
+        """Return the bytes a call needs beyond arguments, constants and state."""
+        return self.arena + self.results
+
+    def __str__(self) -> str:
+        return (
+            f"peak {self.peak:,} bytes = arena {self.arena:,} (lower bound {self.lower_bound:,}) + results {self.results:,}; "
+            f"state {self.state:,}, constants {self.constants:,}, inputs {self.inputs:,}"
+        )
+
+
+class Executable:
+    """A compiled graph: call it with the graph's arguments, nested as they were traced.
+
+    The first call of a graph with symbolic sizes plans it for the sizes of its arguments; later calls find the plan
+    again. Calls from several threads take turns. Results are new arrays that belong to the caller.
+    """
+
+    def __init__(
+        self, graph: Graph, updates: Mapping[str, str] | None = None, state: Mapping[str, Any] | None = None
+    ) -> None:
+        """Prepare `graph`.
+
+        Args:
+            graph: what a call computes.
+            updates: state and its next value, by name: ``{"params": "new_params"}``. These inputs are kept here, leave
+                the call's arguments, and are set at the end of each call; their new values leave the result (give a
+                value twice, under two names, to have it in both). Inputs with an initial value are state as well.
+            state: values of state by argument name, before `graph.initial`.
+
+        Raises ExecutionError for names or types that do not fit.
+        """
+        self._graph = graph
+        pairs = resolve_updates(graph, updates or {})
+        held = {k for k, name in enumerate(graph.input_names) if name in graph.initial}
+        consumed = set(pairs.values())
+        results = [k for k in range(len(graph.outputs)) if k not in consumed]
+        sources = list(dict.fromkeys(pairs.values()))
+        order = [*results, *sources]
+        moved = {old: new for new, old in enumerate(order)}
+        # Results first: the plan tells them from what only feeds the state by their count.
+        self._planned = (
+            graph.with_outputs([graph.outputs[k] for k in order], [graph.output_names[k] for k in order])
+            if consumed
+            else graph
+        )
+        self._results = len(results)
+        self._updates: dict[int, int | None] = {k: None for k in sorted(held)}
+        self._updates.update({k: moved[output] for k, output in pairs.items()})
+        self._state = State(graph, tuple(self._updates))
+        self._call_graph = call_graph_of(graph, tuple(self._updates)) if self._updates else graph
+        self._types = [(t.dtype, t.shape) for t in self._call_graph.input_types]
+        self._take = taker(self._call_graph.input_container)
+        self._build = builder(result_container(graph, consumed))
+        self._lock = threading.RLock()
+        self._running = 0
+        self._programs: OrderedDict[tuple[tuple[str, int], ...], Program] = OrderedDict()
+        self._plans: OrderedDict[tuple[tuple[str, int], ...], Plan] = OrderedDict()
+        self._static = graph.static
+        self._program: Program | None = None
+        initial = {name: graph.initial[name] for name in graph.input_names if name in graph.initial}
+        self._state.assign(initial)
+        if state:
+            self._state.assign(state)
+        if self._static:
+            self._plans[()] = plan(self._planned, self._updates, self._results)
+
+    # What is known before it runs.
+
+    @property
+    def graph(self) -> Graph:
+        """Return the graph that was compiled."""
+        return self._graph
+
+    @property
+    def plan(self) -> Plan:
+        """Return the memory plan; of a graph with symbolic sizes, use `plan_for`.
+
+        Raises SymbolicSizeError where sizes are symbolic.
+        """
+        if not self._static:
+            names = ", ".join(f"{n}=..." for n in sorted(self._graph.size_names))
+            raise SymbolicSizeError(
+                f"graph {self._graph.name!r} is planned once its sizes are known: ask exe.plan_for({names})"
+            )
+        return self._plans[()]
+
+    def plan_for(self, **sizes: int) -> Plan:
+        """Return the memory plan for these values of the symbolic sizes."""
+        with self._lock:
+            return self._plan(tuple(sorted(sizes.items())))
+
+    @property
+    def peak_bytes(self) -> int:
+        """Return the bytes that a call needs beyond its arguments, the constants and the state."""
+        return self.plan.peak_bytes
+
+    @property
+    def memory(self) -> Memory:
+        """Return what the executable needs, by class."""
+        found = self.plan
+        return Memory(
+            found.arena_bytes,
+            found.lower_bound_bytes,
+            found.result_bytes,
+            found.state_bytes,
+            found.input_bytes,
+            found.constant_bytes,
+        )
+
+    def report(self) -> str:
+        """Describe steps, costs, memory, and the largest tensors at the peak with their user lines, as text."""
+        from graphad.execute.report import report
+
+        return report(self.plan)
+
+    def __repr__(self) -> str:
+        size = f"peak {self.peak_bytes:,} bytes" if self._static else "sizes symbolic"
+        return f"<executable {self._graph!r}, {size}>"
+
+    # State.
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Return copies of the state, nested as the arguments were, by argument name.
+
+        Raises ExecutionError where some of it has no value yet.
+        """
+        with self._lock:
+            self._check_state()
+            return self._state.nested()
+
+    def set_state(self, values: Mapping[str, Any] | None = None, **named: Any) -> None:
+        """Set state by argument name (or, in a mapping, by input name "params.w1"); the rest keeps its values."""
+        with self._lock:
+            if self._running:
+                raise ExecutionError(f"state of {self._graph.name!r} cannot be set from inside its own call")
+            if self._state.assign({**(values or {}), **named}):
+                self._programs.clear()
+                self._program = None
+
+    def _check_state(self) -> None:
+        missing = self._state.missing()
+        if missing:
+            raise ExecutionError(
+                f"state {', '.join(missing)} of {self._graph.name!r} has no value yet: exe.set_state(...), or "
+                "compile(..., state={...})"
+            )
+
+    # Calls.
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Run the graph on the arguments that are not state and return its result, nested as it was traced.
+
+        Raises ContainerError or ExecutionError where the arguments do not fit, and SymbolicSizeError where their sizes
+        break an assumption made while tracing.
+        """
+        leaves: list[Any] = []
+        if keywords or not self._take(arguments, leaves):
+            from graphad.tracing.call import flatten_arguments
+
+            leaves = flatten_arguments(self._call_graph, arguments, keywords)
+        return self._run([self._fit(k, leaf) for k, leaf in enumerate(leaves)])
+
+    def matches(self, leaves: list[Any]) -> bool:
+        """Tell whether flat arguments are arrays of exactly the types the graph takes."""
+        types = self._types
+        for (dtype, shape), leaf in zip(types, leaves, strict=True):
+            if type(leaf) is not np.ndarray or leaf.shape != shape or leaf.dtype != dtype:
+                return False
+        return True
+
+    def _fit(self, position: int, leaf: Any) -> Array:
+        """Return a leaf as a dense, aligned array of the type that the graph takes; itself where it is one."""
+        dtype, shape = self._types[position]
+        if not (type(leaf) is np.ndarray and leaf.shape == shape and leaf.dtype == dtype):
+            from graphad.tracing.call import convert_leaf
+
+            label = self._call_graph.input_names[position]
+            leaf = convert_leaf(self._call_graph.inputs[position].type, leaf, label)
+        if leaf.flags.num & _DENSE != _DENSE:
+            leaf = np.array(leaf, order="C", copy=True, subok=False)
+        return leaf  # type: ignore[no-any-return]
+
+    def _run(self, inputs: list[Array]) -> Any:
+        with self._lock:
+            program = self._program if self._static else self._program_for(inputs)
+            if program is None:
+                program = self._program = self._bound(())
+            if self._running:
+                program = self._nested(program)
+            self._running += 1
+            try:
+                results = program.run(inputs)
+            finally:
+                self._running -= 1
+        return self._build(results)
+
+    def _nested(self, program: Program) -> Program:
+        """Return a program for a call from inside a call: it must not touch the arena in use."""
+        if self._updates:
+            raise ExecutionError(
+                f"{self._graph.name!r} was called from inside its own call; it has state, so it cannot be"
+            )
+        return Program(program.plan, {})
+
+    def _program_for(self, inputs: list[Array]) -> Program:
+        from graphad.tracing.call import size_binding
+
+        self._check_state()
+        given = iter(inputs)
+        arrays = [self._state.arrays[k] if k in self._updates else next(given) for k in range(len(self._graph.inputs))]
+        return self._bound(tuple(sorted(size_binding(self._graph, arrays).items())))
+
+    def _bound(self, binding: tuple[tuple[str, int], ...]) -> Program:
+        found = self._programs.get(binding)
+        if found is None:
+            self._check_state()
+            found = self._programs[binding] = Program(self._plan(binding), self._state.arrays)
+            while len(self._programs) > BINDINGS_KEPT:
+                self._programs.popitem(last=False)
+        self._programs.move_to_end(binding)
+        return found
+
+    def _plan(self, binding: tuple[tuple[str, int], ...]) -> Plan:
+        found = self._plans.get(binding)
+        if found is None:
+            bound = self._planned.bind(**dict(binding))
+            found = self._plans[binding] = plan(bound, self._updates, self._results)
+            while len(self._plans) > BINDINGS_KEPT:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(binding)
+        return found
+
+
+_DENSE = 0x101
+"""NumPy's flags for row-major contiguous and aligned."""

@@ -1,0 +1,183 @@
+"""Schedule: the order in which the nodes of a graph run.
+
+The order starts from the program's and takes every *free move*: a ready step that leaves no more bytes live than
+before, and that fits under the peak so far, runs at once. Steps without operands (zeros, iota) run just before their
+first use. The order with the lower peak of live bytes is kept, so that the result is never above program order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+import numpy as np
+
+from graphad.ir.graph import Graph
+from graphad.ir.node import Node
+from graphad.plan.buffers import Buffers, Home, find_buffers, is_step, last_reads
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Schedule:
+    """The computing nodes of `graph` in the order they run; arguments and constants are there before the first."""
+
+    graph: Graph
+    nodes: tuple[Node, ...]
+
+    def to_json(self) -> list[str]:
+        """Return the names of the ops in order."""
+        return [node.op.name for node in self.nodes]
+
+
+def program_order(graph: Graph) -> tuple[Node, ...]:
+    """Return the computing nodes in the order they were made."""
+    return tuple([node for node in graph.nodes if is_step(node)])
+
+
+def schedule(graph: Graph) -> Schedule:
+    """Choose an order with a low peak of live memory, in time linear in the graph."""
+    program = program_order(graph)
+    buffers = find_buffers(graph, program)
+    moved = with_views_and_sources(buffers, free_moves(buffers))
+    if moved == list(range(len(program))):
+        return Schedule(graph, program)
+    nodes = tuple([program[k] for k in moved])
+    return Schedule(graph, nodes if peak(find_buffers(graph, nodes)) < peak(buffers) else program)
+
+
+def peak(buffers: Buffers) -> int:
+    """Return the most bytes that steps have made and still need, at any step of the order `buffers` was found for."""
+    from graphad.plan.lifetimes import live_bytes
+
+    ends = np.array(last_reads(buffers), np.int64)
+    steps = len(buffers.steps)
+    for value in buffers.graph.outputs:
+        ends[buffers.buffer_of[buffers.number[value[0]] + value[1]]] = steps
+    made = np.array(buffers.homes, np.int64) == Home.ARENA
+    starts = np.array(buffers.made_at, np.int64)[made]
+    live = live_bytes(starts, ends[made], np.array(buffers.sizes, np.int64)[made], steps)
+    return int(live.max(initial=0))
+
+
+def free_moves(buffers: Buffers) -> list[int]:
+    """Return an order of the steps that make buffers: the given one, but free steps run as soon as they are ready."""
+    steps = len(buffers.steps)
+    made, users, waiting = _neighbours(buffers)
+    sizes = buffers.sizes
+    reads, first = buffers.reads, buffers.first_read
+    # Readers left of each buffer, and the sum of their steps: when one is left, the sum is that reader.
+    left = [len(u) for u in users]
+    sum_left = [sum(u) for u in users]
+    pinned = [home != Home.ARENA for home in buffers.homes]
+    for value in buffers.graph.outputs:
+        pinned[buffers.buffer_of[buffers.number[value[0]] + value[1]]] = True
+    done = bytearray(steps)
+    order: list[int] = []
+    live = top = 0
+    ready: list[int] = []  # steps that have just become ready, or the last reader of something
+    held: list[tuple[int, int]] = []  # free steps by the bytes they make, as a heap: they did not fit under the peak
+
+    def needs(step: int) -> tuple[int, int]:
+        """Bytes that a step makes, and bytes it frees."""
+        new = sum([sizes[b] for b in made[step]])
+        old = sum([sizes[b] for b in set(reads[first[step] : first[step + 1]]) if left[b] == 1 and not pinned[b]])
+        return new, old
+
+    def run(step: int, new: int, old: int) -> None:
+        nonlocal live, top
+        done[step] = 1
+        order.append(step)
+        top = max(top, live + new)
+        live += new - old
+        for b in set(reads[first[step] : first[step + 1]]):
+            left[b] -= 1
+            sum_left[b] -= step
+            if left[b] == 1 and not pinned[b]:
+                ready.append(sum_left[b])
+        for b in made[step]:
+            if not users[b] and not pinned[b]:
+                live -= sizes[b]
+            for user in users[b]:
+                waiting[user] -= 1
+                if not waiting[user]:
+                    ready.append(user)
+
+    for next_step in range(steps):
+        if done[next_step] or not made[next_step]:
+            continue
+        # The next step of the program sets the peak at least this high, so free steps may go as high before it.
+        limit = max(top, live + sum([sizes[b] for b in made[next_step]]))
+        while ready or (held and live + held[0][0] <= limit):
+            step = ready.pop() if ready else heappop(held)[1]
+            if done[step] or waiting[step]:
+                continue
+            new, old = needs(step)
+            if new > old:
+                continue
+            if live + new <= limit:
+                run(step, new, old)
+            else:
+                heappush(held, (new, step))
+        if not done[next_step]:
+            run(next_step, *needs(next_step))
+    return order
+
+
+def _neighbours(buffers: Buffers) -> tuple[list[list[int]], list[list[int]], list[int]]:
+    """Return what each step makes, which steps read each buffer (once each), and how many buffers each step waits for."""
+    steps = len(buffers.steps)
+    made: list[list[int]] = [[] for _ in range(steps)]
+    for b, step in enumerate(buffers.made_at):
+        if step >= 0:
+            made[step].append(b)
+    users: list[list[int]] = [[] for _ in buffers.sizes]
+    waiting = [0] * steps
+    for step in range(steps):
+        for b in set(buffers.reads[buffers.first_read[step] : buffers.first_read[step + 1]]):
+            users[b].append(step)
+            if buffers.made_at[b] >= 0:
+                waiting[step] += 1
+    return made, users, waiting
+
+
+def with_views_and_sources(buffers: Buffers, order: Sequence[int]) -> list[int]:
+    """Return `order` (of what makes buffers) with views right after what they view, and sources before their first reader."""
+    steps = buffers.steps
+    makes = bytearray(len(steps))
+    for step in buffers.made_at:
+        if step >= 0:
+            makes[step] = 1
+    step_of = {node: step for step, node in enumerate(steps)}
+    views: dict[int, list[int]] = {}
+    result: list[int] = []
+    for step, node in enumerate(steps):
+        if not makes[step]:
+            viewed = step_of.get(node.inputs[0][0])
+            if viewed is None:
+                viewed = -1  # an argument or a constant
+            views.setdefault(viewed, []).append(step)
+    placed = bytearray(len(steps))
+
+    def place(step: int) -> None:
+        stack = [step]
+        while stack:
+            step = stack.pop()
+            if step >= 0:
+                placed[step] = 1
+                result.append(step)
+            stack += reversed(views.get(step, ()))
+
+    place(-1)
+    for step in order:
+        if not steps[step].inputs:
+            continue
+        for b in buffers.reads[buffers.first_read[step] : buffers.first_read[step + 1]]:
+            source = buffers.made_at[b]
+            if source >= 0 and not placed[source] and not steps[source].inputs:
+                place(source)
+        place(step)
+    for step in order:
+        if not placed[step]:
+            place(step)
+    return result
