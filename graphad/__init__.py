@@ -22,6 +22,7 @@ import graphad.numpy  # isort: skip  # fills the table of NumPy functions
 __version__ = "0.1.0"
 
 _LAZY: dict[str, str] = {
+    **dict.fromkeys(("optimize", "pattern", "register_pass", "rule", "scalars", "variables"), "graphad.passes"),
     **dict.fromkeys(
         (
             "GradientCheckError",
@@ -43,6 +44,14 @@ _LAZY: dict[str, str] = {
         ),
         "graphad.autodiff",
     ),
+    **dict.fromkeys(("Executable", "compile", "jit"), "graphad.execute"),
+    **dict.fromkeys(
+        ("EagerTensor", "arange", "eye", "full", "no_grad", "ones", "tensor", "zeros"), "graphad.eager"
+    ),
+    "diff": "graphad.ir.diff",
+    **dict.fromkeys(("load", "save"), "graphad.files"),
+    "parse": "graphad.ir.parser",
+    "print_graph": "graphad.ir.printer",
 }
 
 __all__ = ["Graph", "GraphadError", "Node", "Tensor", "TensorType", "Value", "dim", "role", "scope", "spec", "trace"]
@@ -59,6 +68,33 @@ def __getattr__(name: str) -> Any:
 
 if TYPE_CHECKING:
     # isort: off
+    from graphad.eager import (
+        EagerTensor as EagerTensor,
+        arange as arange,
+        eye as eye,
+        full as full,
+        no_grad as no_grad,
+        ones as ones,
+        tensor as tensor,
+        zeros as zeros,
+    )
+    from graphad.files import load as load, save as save
+    from graphad.ir.diff import diff as diff
+    from graphad.ir.parser import parse as parse
+    from graphad.ir.printer import print_graph as print_graph
+    from graphad.execute import (
+        Executable as Executable,
+        compile as compile,
+        jit as jit,
+    )
+    from graphad.passes import (
+        optimize as optimize,
+        pattern as pattern,
+        register_pass as register_pass,
+        rule as rule,
+        scalars as scalars,
+        variables as variables,
+    )
     from graphad.autodiff import (
         GradientCheckError as GradientCheckError,
         check_grads as check_grads,
