@@ -19,6 +19,7 @@ from graphad.ir.types import TensorType
 if TYPE_CHECKING:
     import networkx
 
+    from graphad.passes.report import Report
     from graphad.plan.stats import Stats
 
 Array = np.ndarray[Any, Any]
@@ -56,6 +57,7 @@ class Graph:
         input_names, output_names: one readable name each ("params.w1"), unique.
         initial: initial values of parameter inputs by input name; a call may leave these out.
         assumptions: what was assumed of symbolic sizes; `bind` checks it.
+        report: what `optimize` did to get here; no part of the structure.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Graph:
     output_container: Container
     initial: Mapping[str, Array] = field(default_factory=dict)
     assumptions: tuple[Assumption, ...] = ()
+    report: Report | None = None
     _nodes: list[tuple[Node, ...]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:

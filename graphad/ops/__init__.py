@@ -56,6 +56,7 @@ from graphad.ops.comparison import (
 from graphad.ops.control import stop_gradient
 from graphad.ops.creation import full, iota, ones, zeros
 from graphad.ops.cumulative import cumsum, exclusive_prod
+from graphad.ops.fused import Fused
 from graphad.ops.indexing import gather, scatter_add, scatter_set
 from graphad.ops.joining import concatenate, stack
 from graphad.ops.product import matmul, matrix_transpose
@@ -103,6 +104,7 @@ from graphad.ops.transcendental import (
 )
 
 __all__ = [
+    "Fused",
     "absolute",
     "add",
     "arccos",

@@ -1,0 +1,281 @@
+"""Contractions: the order of matrix products and sums, transposes folded into them, scalars on the small side.
+
+These rewrites change the order of summation, so last digits may differ; what they choose depends on costs only. A
+symbolic size is decided on where one side is cheaper whatever the size; else the product stays as it was written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import graphad.ops as ops
+from graphad.ir.dims import Dim, Size, product
+from graphad.ir.emit import emission, handle
+from graphad.ir.graph import Graph
+from graphad.ir.node import Node, Value
+from graphad.ops.product import Matmul
+from graphad.ops.reduction import Sum
+from graphad.ops.shape import BroadcastTo, Transpose
+from graphad.passes.driver import Journal, Results, imitate, rewrite, sweep
+from graphad.passes.fast_math import filled
+from graphad.passes.pattern import pattern, scalars, variables
+from graphad.passes.rules import rule, rules_in
+from graphad.tracing.tensor import Tensor
+
+x, y, a, b, axes, inner = variables("x y a b axes inner")
+(k,) = scalars("k")
+
+LONGEST_CHAIN = 32
+"""Factors of a chain of products that are ordered together (the work grows with the third power)."""
+
+
+def cheaper(left: Dim, right: Dim) -> bool:
+    """Tell whether ``left < right`` for all sizes of at least 1 (no assumption is made)."""
+    if not isinstance(left, Size) and not isinstance(right, Size):
+        return left < right
+    gain = right - left
+    if not isinstance(gain, Size):
+        return gain > 0
+    # A polynomial with positive coefficients only is positive: its text has no minus sign and no quotient.
+    text = str(gain)
+    return "-" not in text and "/" not in text
+
+
+def swaps(permutation: tuple[int, ...]) -> bool:
+    """Tell whether a permutation swaps the last two axes and nothing else."""
+    n = len(permutation)
+    return n >= 2 and permutation == (*range(n - 2), n - 1, n - 2)
+
+
+# Transposes
+
+
+@rule(pattern(Matmul, pattern(Transpose, a, permutation=axes), pattern(Transpose, b, permutation=axes)))
+def product_of_transposes(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor | None:
+    """a^T @ b^T -> (b @ a)^T."""
+    return ops.matrix_transpose(ops.matmul(b, a)) if swaps(axes) else None
+
+
+@rule(pattern(Transpose, pattern(Matmul, pattern(Transpose, a, permutation=axes), b), permutation=axes))
+def transpose_of_left(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor | None:
+    """(a^T @ b)^T -> b^T @ a."""
+    return ops.matmul(ops.matrix_transpose(b), a) if swaps(axes) else None
+
+
+@rule(pattern(Transpose, pattern(Matmul, a, pattern(Transpose, b, permutation=axes)), permutation=axes))
+def transpose_of_right(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor | None:
+    """(a @ b^T)^T -> b @ a^T."""
+    return ops.matmul(b, ops.matrix_transpose(a)) if swaps(axes) else None
+
+
+@rule(pattern(Transpose, pattern(Transpose, x, permutation=inner), permutation=axes))
+def transposes_cancel(x: Tensor, inner: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
+    """(x^T)^T -> x."""
+    return ops.transpose(x, [inner[k] for k in axes])
+
+
+# Scalars
+
+
+@rule(pattern(Matmul, a * k, b))
+def scalar_of_left(a: Tensor, b: Tensor, k: Any, root: Tensor, uses: Any) -> Tensor | None:
+    """(a * k) @ b -> (a @ b) * k, or a @ (b * k), where that multiplies fewer elements."""
+    scaled = handle(root.value.node.inputs[0])
+    return _move_scalar(a, b, k, root, a) if uses(scaled) == 1 else None
+
+
+@rule(pattern(Matmul, a, b * k))
+def scalar_of_right(a: Tensor, b: Tensor, k: Any, root: Tensor, uses: Any) -> Tensor | None:
+    """a @ (b * k) -> (a @ b) * k, or (a * k) @ b, where that multiplies fewer elements."""
+    scaled = handle(root.value.node.inputs[1])
+    return _move_scalar(a, b, k, root, b) if uses(scaled) == 1 else None
+
+
+def _move_scalar(a: Tensor, b: Tensor, k: Any, root: Tensor, scaled: Tensor) -> Tensor | None:
+    if k.dtype.kind != "f":
+        return None
+    other = b if scaled is a else a
+    if cheaper(root.size, scaled.size) and not cheaper(other.size, root.size):
+        made = ops.matmul(a, b)
+        return made * filled(k, made)
+    if cheaper(other.size, scaled.size):
+        return ops.matmul(a, b * filled(k, b)) if scaled is a else ops.matmul(a * filled(k, a), b)
+    return None
+
+
+@rule(pattern(Sum, x * k, axes=axes))
+def scalar_of_sum(x: Tensor, k: Any, axes: tuple[int, ...], root: Tensor, uses: Any) -> Tensor | None:
+    """sum(x * k) -> sum(x) * k."""
+    if k.dtype.kind != "f" or not cheaper(root.size, x.size) or uses(handle(root.value.node.inputs[0])) != 1:
+        return None
+    made = ops.reduce_sum(x, axes)
+    return made * filled(k, made)
+
+
+# Sums
+
+
+@rule(pattern(Sum, pattern(BroadcastTo, x), axes=axes))
+def sum_of_broadcast(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor | None:
+    """sum(broadcast(x)) -> broadcast(x) * n, where n elements are the same."""
+    wide = root.value.node.inputs[0].type.shape
+    extra = len(wide) - x.ndim
+    repeated = [k for k in axes if k < extra or (x.shape[k - extra] == 1 and wide[k] != 1)]
+    if not repeated or root.dtype.kind == "b":
+        return None
+    count = product([wide[k] for k in repeated])
+    rest = [k for k in axes if k not in repeated]
+    narrow = tuple(1 if k in repeated else n for k, n in enumerate(wide))
+    # Everything that is not summed keeps its place; the repeated axes become 1 and go with the others.
+    lifted = ops.reshape(x, (*(1,) * extra, *x.shape))
+    one = ops.broadcast_to(lifted, narrow)
+    part = ops.reshape(ops.reduce_sum(one, rest) if rest else one, root.shape)
+    return part * filled(count, part)
+
+
+@rule(pattern(Sum, pattern(Sum, x, axes=inner), axes=axes))
+def sum_sum(x: Tensor, inner: tuple[int, ...], axes: tuple[int, ...], uses: Any, root: Tensor) -> Tensor | None:
+    """sum(sum(x, i), j) -> sum(x, i and j)."""
+    if uses(handle(root.value.node.inputs[0])) != 1:
+        return None
+    kept = [axis for axis in range(x.ndim) if axis not in inner]
+    return ops.reduce_sum(x, sorted((*inner, *(kept[j] for j in axes))))
+
+
+@rule((y + x) + x)
+def equal_terms(x: Tensor, y: Tensor) -> Tensor | None:
+    """(y + x) + x -> 2 * x + y."""
+    return None if x.dtype.kind == "b" else filled(2, x) * x + y
+
+
+@rule(x * k + x)
+def one_more_term(x: Tensor, k: Any) -> Tensor | None:
+    """x * k + x -> x * (k + 1)."""
+    return None if x.dtype.kind == "b" else x * filled(k + k.dtype.type(1), x)
+
+
+@rule((y + x * k) + x)
+def one_more_equal_term(x: Tensor, y: Tensor, k: Any) -> Tensor | None:
+    """(y + x * k) + x -> y + x * (k + 1)."""
+    return None if x.dtype.kind == "b" else y + x * filled(k + k.dtype.type(1), x)
+
+
+# Chains
+
+
+class Contraction:
+    """The pass `contract`: its rules, then the cheapest order of each chain of matrix products."""
+
+    name = "contract"
+    text = "Order matrix products by cost; fold transposes; move scalars and sums to the small side."
+    rules = rules_in(globals())
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Apply the rules and order the chains."""
+        return order_chains(rewrite(graph, self.rules, journal), journal)
+
+
+def order_chains(graph: Graph, journal: Journal) -> Graph:
+    """Reassociate chains of products whose intermediates nothing else reads, where another order costs less."""
+    inside = _inner_products(graph)
+    if not inside:
+        return graph
+
+    originals = iter(graph.nodes[len(graph.inputs) :])
+
+    def visit(node: Node) -> Results | None:
+        if next(originals) in inside:
+            inside.add(node)  # a rebuilt inner product is one still
+            return None
+        if type(node.op) is not Matmul:
+            return None
+        factors = _factors(node, inside)
+        if not 3 <= len(factors) <= LONGEST_CHAIN:
+            return None
+        imitate(emission, node)
+        ordered = _cheapest(node, factors)
+        if ordered is None:
+            return None
+        journal.note("chain_order", node, ordered)
+        return (ordered,)
+
+    return sweep(graph, visit)
+
+
+def _inner_products(graph: Graph) -> set[Node]:
+    """Return the products that exactly one node reads, another product."""
+    readers: dict[Node, list[Node]] = {}
+    for node in graph.nodes:
+        for value in node.inputs:
+            if type(value[0].op) is Matmul:
+                readers.setdefault(value[0], []).append(node)
+    outputs = {value.node for value in graph.outputs}
+    return {
+        node
+        for node, found in readers.items()
+        if len(found) == 1 and type(found[0].op) is Matmul and node not in outputs
+    }
+
+
+def _factors(node: Node, inside: set[Node]) -> list[Value]:
+    """Return the operands of a chain from left to right."""
+    factors: list[Value] = []
+    stack = [Value(node, 0)]
+    while stack:
+        value = stack.pop()
+        if value.node is node or value.node in inside:
+            stack += reversed(value.node.inputs)
+        else:
+            factors.append(value)
+    return factors
+
+
+def _cost_as_written(node: Node, factors: list[Value]) -> Dim:
+    leaves = set(factors)
+    total: Dim = 0
+    stack = [node]
+    while stack:
+        each = stack.pop()
+        total = total + each.op.flops(each.input_types, each.types)
+        stack += [v.node for v in each.inputs if v not in leaves]
+    return total
+
+
+def _cheapest(node: Node, factors: list[Value]) -> Value | None:
+    """Return the chain in its cheapest order, or None where the written one is as cheap or costs do not compare.
+
+    The textbook dynamic programme (Cormen et al., section 14.2): cost[i, j] is that of the product of factors i to j.
+    """
+    n = len(factors)
+    stack = factors[0].type.shape[:-2]
+    sizes = [factors[0].type.shape[-2], *(v.type.shape[-1] for v in factors)]
+    many = 2 * product(stack)
+    cost: dict[tuple[int, int], Dim] = {(i, i): 0 for i in range(n)}
+    split: dict[tuple[int, int], int] = {}
+    for length in range(2, n + 1):
+        for i in range(n - length + 1):
+            j = i + length - 1
+            best: Dim | None = None
+            for m in range(i, j):
+                work = cost[i, m] + cost[m + 1, j] + many * (sizes[i] * sizes[m + 1] * sizes[j + 1])
+                if best is None or cheaper(work, best):
+                    best, split[i, j] = work, m
+            assert best is not None
+            cost[i, j] = best
+    if not cheaper(cost[0, n - 1], _cost_as_written(node, factors)):
+        return None
+    made: dict[tuple[int, int], Tensor] = {(i, i): handle(v) for i, v in enumerate(factors)}
+    agenda = [(0, n - 1)]
+    while agenda:
+        i, j = agenda[-1]
+        parts = [(i, split[i, j]), (split[i, j] + 1, j)]
+        missing = [part for part in parts if part not in made]
+        if missing:
+            agenda += missing
+            continue
+        made[i, j] = ops.matmul(made[parts[0]], made[parts[1]])
+        agenda.pop()
+    return made[0, n - 1].value
+
+
+contract = Contraction()

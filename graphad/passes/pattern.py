@@ -1,0 +1,343 @@
+"""Patterns: expressions over variables that match parts of a graph.
+
+A pattern is written as the NumPy code it matches: ``x * 1``, ``np.log(1 + np.exp(x))``, ``x ** 2``; an op that no
+operator or ufunc names is `pattern(Sum, x, axes=axes)`. The same variable twice means the same value (or attribute);
+commutative ops match both ways round; a Python number matches a constant all of whose elements are that number.
+Patterns look from a node at its operands, never at its users.
+
+Pattern expressions and their compilation to matchers may enter here; rules and what they do may not.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphad.ir.leaf import Constant
+from graphad.ir.node import Node, Value
+from graphad.ir.op import OPS, Op
+from graphad.ops.arithmetic import PowerScalar
+from graphad.ops.cast import Cast
+from graphad.ops.shape import BroadcastTo, Reshape, Transpose
+
+COMMUTATIVE: frozenset[str] = frozenset(
+    {
+        "add", "mul", "maximum", "minimum", "fmax", "fmin", "equal", "not_equal", "logical_and", "logical_or",
+        "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "hypot", "logaddexp", "logaddexp2", "gcd", "lcm",
+    }
+)  # fmt: skip
+"""Names of the ops whose two operands may change places without changing a bit of the result (of a number)."""
+
+Environment: TypeAlias = dict[str, Any]
+"""What the variables of a pattern stand for: Values, NumPy scalars, attributes."""
+Matcher: TypeAlias = Callable[[Node], "Environment | None"]
+_Step: TypeAlias = Callable[[Value, Environment], bool]
+
+
+class Pattern:
+    """A pattern; operators and ufuncs on patterns build larger ones."""
+
+    def __add__(self, other: Any) -> Pattern:
+        return _ufunc(np.add, self, other)
+
+    def __radd__(self, other: Any) -> Pattern:
+        return _ufunc(np.add, other, self)
+
+    def __sub__(self, other: Any) -> Pattern:
+        return _ufunc(np.subtract, self, other)
+
+    def __rsub__(self, other: Any) -> Pattern:
+        return _ufunc(np.subtract, other, self)
+
+    def __mul__(self, other: Any) -> Pattern:
+        return _ufunc(np.multiply, self, other)
+
+    def __rmul__(self, other: Any) -> Pattern:
+        return _ufunc(np.multiply, other, self)
+
+    def __truediv__(self, other: Any) -> Pattern:
+        return _ufunc(np.true_divide, self, other)
+
+    def __rtruediv__(self, other: Any) -> Pattern:
+        return _ufunc(np.true_divide, other, self)
+
+    def __pow__(self, other: Any) -> Pattern:
+        if isinstance(other, Variable) or not isinstance(other, Pattern):
+            return pattern(PowerScalar, self, exponent=other)
+        return _ufunc(np.power, self, other)
+
+    def __neg__(self) -> Pattern:
+        return _ufunc(np.negative, self)
+
+    def __abs__(self) -> Pattern:
+        return _ufunc(np.absolute, self)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Pattern:
+        if method != "__call__" or keywords:
+            raise TypeError(f"np.{ufunc.__name__} in a pattern takes operands only")
+        return _ufunc(ufunc, *operands)
+
+
+@dataclass(frozen=True, eq=False)
+class Variable(Pattern):
+    """Matches any value, or any attribute; the same variable again matches only the same one."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Scalar(Pattern):
+    """Matches a constant all of whose elements are one number; the rule gets that number as a NumPy scalar."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Number(Pattern):
+    """Matches a constant all of whose elements are `number`; 0.0 and -0.0 are two numbers (not for integers)."""
+
+    number: float
+
+
+@dataclass(frozen=True, eq=False)
+class Application(Pattern):
+    """Matches an op of class `op` (a class of ops, or a ufunc) applied to operands, with attributes."""
+
+    op: Any
+    operands: tuple[Pattern, ...]
+    attributes: dict[str, Any] = field(default_factory=dict)
+    any_operands: bool = False
+
+
+def variables(names: str) -> tuple[Any, ...]:
+    """Make `Variable`s: ``x, y = variables("x y")``. Typed Any, so that NumPy's stubs let them into ufuncs."""
+    return tuple(Variable(name) for name in names.split())
+
+
+def scalars(names: str) -> tuple[Any, ...]:
+    """Make `Scalar`s, variables that match only uniform constants: ``j, k = scalars("j k")``."""
+    return tuple(Scalar(name) for name in names.split())
+
+
+def pattern(op: type[Op], *operands: Any, **attributes: Any) -> Application:
+    """Match an op of class `op` or of a class derived from it.
+
+    An attribute given as a `Variable` is captured, given as a plain value it must be equal; others may be anything.
+    ``pattern(Concatenate, ...)`` matches any number of operands.
+    """
+    if operands == (...,):
+        return Application(op, (), attributes, any_operands=True)
+    return Application(op, tuple(_pattern(x) for x in operands), attributes)
+
+
+def _ufunc(ufunc: np.ufunc, *operands: Any) -> Pattern:
+    return Application(ufunc, tuple(_pattern(x) for x in operands))
+
+
+def _pattern(x: Any) -> Pattern:
+    if isinstance(x, Pattern):
+        return x
+    if isinstance(x, (bool, int, float)):
+        return Number(x)
+    raise TypeError(f"a pattern is made of patterns and Python numbers, not {type(x).__name__}")
+
+
+# Constants behind views
+
+
+_VIEWS = (BroadcastTo, Reshape, Transpose)
+_uniform: weakref.WeakKeyDictionary[Node, Any] = weakref.WeakKeyDictionary()
+
+
+def uniform(value: Value) -> Any:
+    """Return the NumPy scalar that every element of `value` is, or None.
+
+    Looks through BroadcastTo, Reshape, Transpose and Cast; elements count as the same if their bits are.
+    """
+    node = value[0]
+    kind = type(node.op)
+    casts: list[Cast] = []
+    while kind is not Constant:
+        if kind in _VIEWS:
+            pass
+        elif kind is Cast:
+            casts.append(node.op)  # type: ignore[arg-type]
+        else:
+            return None
+        node = node.inputs[0][0]
+        kind = type(node.op)
+    array: np.ndarray[Any, Any] = node.op.array  # type: ignore[attr-defined]
+    if array.ndim == 0:
+        found = array[()]
+    elif node in _uniform:
+        found = _uniform[node]
+    else:
+        found = _uniform[node] = _common_element(array)
+    if found is not None and casts:
+        with np.errstate(all="ignore"):
+            for cast in reversed(casts):
+                found = cast.evaluate(np.asarray(found))[()]
+    return found
+
+
+def _common_element(array: np.ndarray[Any, Any]) -> Any:
+    if array.size == 0:
+        return None
+    flat = array.reshape(-1)
+    bits = flat.view(f"u{array.dtype.itemsize}")
+    return flat[0] if bits[0] == bits[-1] and bool((bits == bits[0]).all()) else None
+
+
+def is_number(found: Any, number: float) -> bool:
+    """Tell whether a NumPy scalar is `number`: the same sign too where it is a float zero."""
+    if found is None or found != number:
+        return False
+    return number != 0 or found.dtype.kind != "f" or bool(np.signbit(found)) == bool(np.signbit(number))
+
+
+# Compilation
+
+
+def root_classes(root: Pattern) -> list[type[Op]]:
+    """Return the op classes that the root of a pattern can be."""
+    if not isinstance(root, Application):
+        raise TypeError("the root of a rule's pattern must be an op")
+    return _classes(root.op)
+
+
+def names_in(root: Pattern) -> list[str]:
+    """Return the names of the variables of a pattern, in order of first occurrence."""
+    found: dict[str, None] = {}
+    stack: list[Any] = [root]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (Variable, Scalar)):
+            found.setdefault(item.name)
+        elif isinstance(item, Application):
+            stack += [*reversed(item.attributes.values()), *reversed(item.operands)]
+    return list(found)
+
+
+def matchers(root: Application) -> list[Matcher]:
+    """Compile a pattern: one matcher for each order of the operands of its commutative ops."""
+    return [_compile_root(variant) for variant in _orders(root)]
+
+
+def _classes(op: Any) -> list[type[Op]]:
+    if isinstance(op, np.ufunc):
+        from graphad.tracing.coerce import op_of_ufunc
+
+        known = op_of_ufunc(op)
+        if known is None:
+            raise TypeError(f"no op means np.{op.__name__}, so a pattern cannot use it")
+        return [type(known)]
+    return [cls for cls in OPS.values() if issubclass(cls, op)]
+
+
+def _orders(p: Pattern) -> Iterator[Any]:
+    if not isinstance(p, Application):
+        yield p
+        return
+    for operands in product(*(list(_orders(x)) for x in p.operands)):
+        variant = replace(p, operands=operands)
+        yield variant
+        if len(operands) == 2 and all(cls.name in COMMUTATIVE for cls in _classes(p.op)):
+            a, b = operands
+            if a is not b:  # x * x has one order
+                yield replace(p, operands=(b, a))
+
+
+def _compile_root(root: Application) -> Matcher:
+    step = _compile_application(root, check_class=False)
+
+    def match(node: Node) -> Environment | None:
+        environment: Environment = {}
+        return environment if step(Value(node, 0), environment) else None
+
+    return match
+
+
+def _compile(p: Pattern) -> _Step:
+    if isinstance(p, Variable):
+        return _compile_variable(p.name)
+    if isinstance(p, Number):
+        return _compile_number(p.number)
+    if isinstance(p, Scalar):
+        return _compile_scalar(p.name)
+    assert isinstance(p, Application)
+    return _compile_application(p, check_class=True)
+
+
+def _compile_variable(name: str) -> _Step:
+    def step(value: Value, environment: Environment) -> bool:
+        known = environment.get(name)
+        if known is None:
+            environment[name] = value
+            return True
+        return bool(known[0] is value[0] and known[1] == value[1])
+
+    return step
+
+
+def _compile_number(number: float) -> _Step:
+    candidates = {Constant, Cast, *_VIEWS}
+
+    def step(value: Value, environment: Environment) -> bool:
+        return type(value[0].op) in candidates and is_number(uniform(value), number)
+
+    return step
+
+
+def _compile_scalar(name: str) -> _Step:
+    def step(value: Value, environment: Environment) -> bool:
+        found = uniform(value)
+        if found is None:
+            return False
+        known = environment.setdefault(name, found)
+        return known is found or (known.dtype == found.dtype and known.tobytes() == found.tobytes())
+
+    return step
+
+
+def _compile_application(p: Application, *, check_class: bool) -> _Step:
+    classes = frozenset(_classes(p.op))
+    # Sub-patterns that can fail fast go first; variables bind wherever they stand.
+    order = sorted(range(len(p.operands)), key=lambda k: isinstance(p.operands[k], Variable))
+    parts = [(k, _compile(p.operands[k])) for k in order]
+    attributes = [_compile_attribute(name, wanted) for name, wanted in p.attributes.items()]
+    arity = len(p.operands)
+
+    def step(value: Value, environment: Environment) -> bool:
+        node = value[0]
+        if check_class and type(node.op) not in classes:
+            return False
+        inputs = node.inputs
+        if len(inputs) != arity and not p.any_operands:
+            return False
+        for k, part in parts:
+            if not part(inputs[k], environment):
+                return False
+        return all([attribute(node.op, environment) for attribute in attributes])
+
+    return step
+
+
+def _compile_attribute(name: str, wanted: Any) -> Callable[[Op, Environment], bool]:
+    if isinstance(wanted, Variable):
+        captured = wanted.name
+
+        def capture(op: Op, environment: Environment) -> bool:
+            found = getattr(op, name)
+            return bool(environment.setdefault(captured, found) == found)
+
+        return capture
+
+    def compare(op: Op, environment: Environment) -> bool:
+        return bool(getattr(op, name) == wanted)
+
+    return compare

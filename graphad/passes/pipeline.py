@@ -1,0 +1,147 @@
+"""The pipeline: which passes run, in which order, and `optimize`, which runs and reports them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from graphad.ir.counts import count
+from graphad.ir.errors import PassError
+from graphad.ir.graph import Graph
+from graphad.passes.algebra import algebra
+from graphad.passes.contract import contract
+from graphad.passes.cse import cse
+from graphad.passes.dce import dce
+from graphad.passes.driver import Journal, Pass, RewritePass
+from graphad.passes.fold import fold
+from graphad.passes.fuse import fuse
+from graphad.passes.report import PassReport, Report
+from graphad.passes.rules import RULES, Rule
+from graphad.passes.stabilize import stabilize
+
+PIPELINE: tuple[Pass, ...] = (fold, stabilize, cse, algebra, cse, contract, fuse)
+"""The order: `stabilize` comes before any canonical form can hide its patterns."""
+
+PASSES: dict[str, Pass] = {each.name: each for each in (dce, *PIPELINE)}
+"""Every pass by name."""
+
+_extensions: dict[str, tuple[Rule, ...]] = {}
+
+PassLike: TypeAlias = "Pass | Rule | Callable[[Graph], Graph] | str"
+
+
+@dataclass(frozen=True)
+class FunctionPass:
+    """A user's function from graph to graph, as a pass."""
+
+    name: str
+    function: Callable[[Graph], Graph]
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Call the function."""
+        return self.function(graph)
+
+
+def register_pass(function: Callable[[Graph], Graph] | Pass, name: str | None = None) -> Pass:
+    """Make `function`, from graph to graph, a pass that `passes=` can name; usable as a decorator.
+
+    Raises ValueError where another pass has the name.
+    """
+    made = _as_pass(function)
+    if name is not None and isinstance(made, FunctionPass):
+        made = replace(made, name=name)
+    known = PASSES.get(made.name)
+    if known is not None and not (isinstance(known, FunctionPass) and isinstance(made, FunctionPass)):
+        raise ValueError(f"pass name {made.name!r} is taken")
+    PASSES[made.name] = made
+    return made
+
+
+def extend(name: str, rule: Rule) -> None:
+    """Add a rule to the rewriting pass of that name, wherever it runs."""
+    if not isinstance(PASSES.get(name), RewritePass):
+        known = ", ".join(n for n, p in PASSES.items() if isinstance(p, RewritePass))
+        raise ValueError(f"no rewriting pass is named {name!r}; there are {known}")
+    others = tuple(r for r in _extensions.get(name, ()) if r.name != rule.name)
+    _extensions[name] = (*others, rule)
+
+
+def _as_pass(item: PassLike) -> Pass:
+    if isinstance(item, str):
+        found: Pass | Rule | None = PASSES.get(item) or RULES.get(item)
+        if found is None:
+            raise ValueError(f"no pass is named {item!r}; there are {', '.join(PASSES)}, and the rules by name")
+        return _as_pass(found)
+    if isinstance(item, Rule):
+        return RewritePass(item.name, item.text, (item,))
+    if isinstance(item, RewritePass):
+        return replace(item, rules=item.rules + _extensions.get(item.name, ()))
+    if hasattr(item, "run") and hasattr(item, "name"):
+        return item
+    if callable(item):
+        return FunctionPass(getattr(item, "__name__", "pass"), item)
+    raise TypeError(f"a pass is a function from graph to graph, a rule, or a name, not {type(item).__name__}")
+
+
+def optimize(
+    graph: Graph,
+    passes: Iterable[PassLike] = PIPELINE,
+    fast_math: bool = False,
+    verify: bool = False,
+) -> Graph:
+    """Return a graph with the same results that costs less; its `report` says what each pass did.
+
+    Args:
+        graph: any graph, with symbolic sizes or without.
+        passes: what runs, in order: passes, rules, functions from graph to graph, or names of registered ones.
+        fast_math: also apply rules that change IEEE results (``x * 0 -> 0``, ``x / x -> 1``, reassociation).
+        verify: after every pass check the graph's invariants, run it and the graph before it on random inputs, and
+            compare.
+
+    Without `fast_math`, `fold`, `cse`, `algebra` and `fuse` keep every bit of the results (the sign of a nan aside);
+    `stabilize` changes them where the original loses digits or overflows, `contract` by reordering matrix products
+    (rounding in the last digits).
+
+    Raises:
+        PassError: a pass or rule broke its contract; the message names it and the user's line.
+    """
+    if not isinstance(graph, Graph):
+        raise TypeError(
+            f"optimize takes a Graph, not a {type(graph).__name__}: trace a function first, "
+            "ga.optimize(ga.trace(f, *examples)), or use ga.jit, which does both"
+        )
+    reports: list[PassReport] = []
+    before = count(graph)
+    for each in [_as_pass(item) for item in passes]:
+        journal = Journal(fast_math=fast_math)
+        started = time.perf_counter()
+        result = each.run(graph, journal)
+        seconds = time.perf_counter() - started
+        _check_signature(each.name, graph, result)
+        if verify:
+            from graphad.passes.check import check_pass
+
+            check_pass(each.name, graph, result)
+        after = count(result)
+        reports.append(PassReport(each.name, dict(journal.counts), tuple(journal.rewrites), before, after, seconds))
+        graph, before = result, after
+    return _with_report(graph, Report(tuple(reports)))
+
+
+def _check_signature(name: str, before: Graph, after: Graph) -> None:
+    if not isinstance(after, Graph):
+        raise PassError(f"pass {name} returned a {type(after).__name__}, not a Graph")
+    same: Sequence[bool] = (
+        before.input_types == after.input_types,
+        before.input_names == after.input_names,
+        before.output_types == after.output_types,
+        before.output_names == after.output_names,
+    )
+    if not all(same):
+        raise PassError(f"pass {name} changed the inputs or outputs of the graph: {before!r} became {after!r}")
+
+
+def _with_report(graph: Graph, report: Report) -> Graph:
+    return replace(graph, report=report)

@@ -1,0 +1,124 @@
+"""Rules: named local rewrites under a pattern.
+
+    x, y = variables("x y")
+
+    @rule(x * 1)
+    def mul_one(x):
+        \"\"\"x * 1 -> x.\"\"\"
+        return x
+
+A rule's function gets what its pattern's variables stand for, by name: tensors, attributes, NumPy scalars; beside them
+`root`, the tensor that is replaced, and `uses`, which counts the readers of a tensor, where it names these. It returns
+the replacement, a tensor of the same type, or None for "does not apply". The replacement must not contain the pattern
+again, or rewriting never ends (the driver says so). Line, scope and role of new nodes are set by the driver.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphad.ir.emit import handle
+from graphad.ir.node import Node, Value
+from graphad.ir.op import Op
+from graphad.passes.pattern import Application, Environment, Matcher, Pattern, matchers, names_in, root_classes
+
+if TYPE_CHECKING:
+    from graphad.tracing.tensor import Tensor
+
+RULES: dict[str, Rule] = {}
+"""Every rule by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A named rewrite: a pattern and the function that gives the replacement.
+
+    Attributes:
+        name: the function's name, unique among rules.
+        text: first line of the docstring, ``x * 1 -> x.``
+        fast_math: may change IEEE results (beyond what its pass promises), so it runs under ``fast_math=True`` only.
+        function: the function under `@rule`.
+        patterns: the alternatives it is tried on.
+    """
+
+    name: str
+    text: str
+    fast_math: bool
+    function: Callable[..., Tensor | None]
+    patterns: tuple[Application, ...]
+    parameters: tuple[str, ...]
+
+    def roots(self) -> list[tuple[type[Op], Matcher]]:
+        """Return (op class, matcher) pairs: which nodes to try the rule on, and how."""
+        return [
+            (cls, matcher)
+            for alternative in self.patterns
+            for matcher in matchers(alternative)
+            for cls in root_classes(alternative)
+        ]
+
+    def replacement(self, node: Node, found: Environment, uses: Callable[[Tensor], int]) -> Tensor | None:
+        """Call the function on what a match found."""
+        arguments = []
+        for name in self.parameters:
+            if name in found:
+                item = found[name]
+                arguments.append(handle(item) if type(item) is Value else item)
+            else:
+                arguments.append(handle(Value(node, 0)) if name == "root" else uses)
+        return self.function(*arguments)
+
+    def __call__(self, *arguments: Any) -> Tensor | None:
+        """Call the rule's function."""
+        return self.function(*arguments)
+
+    def __repr__(self) -> str:
+        return f"<rule {self.name}: {self.text}>"
+
+
+def rule(*patterns: Pattern, fast_math: bool = False, into: str | None = None) -> Callable[[Callable[..., Any]], Rule]:
+    """Make the decorated function a rule for nodes that match one of `patterns`.
+
+    Args:
+        *patterns: what to look for; every one has the same variables.
+        fast_math: the rule changes IEEE results; it runs under ``optimize(..., fast_math=True)`` only.
+        into: name of the rewriting pass ("algebra", "stabilize", ...) to add the rule to. Without it the rule runs where
+            it is named: ``optimize(graph, passes=(*PIPELINE, my_rule))``.
+
+    Raises:
+        ValueError: another rule has this name, or the function names what no pattern captures.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Rule:
+        name = function.__name__
+        known = RULES.get(name)
+        if known is not None and known.function.__module__ != function.__module__:
+            raise ValueError(f"rule name {name!r} is taken by {known.function.__module__}.{name}")
+        alternatives = tuple(p for p in patterns if isinstance(p, Application))
+        if not alternatives or len(alternatives) < len(patterns):
+            raise ValueError(f"rule {name!r}: the root of a pattern must be an op")
+        parameters = tuple(inspect.signature(function).parameters)
+        for alternative in alternatives:
+            unknown = set(parameters) - set(names_in(alternative)) - {"root", "uses"}
+            if unknown:
+                raise ValueError(
+                    f"rule {name!r} asks for {', '.join(sorted(unknown))}, which its pattern does not capture"
+                )
+        lines = (inspect.getdoc(function) or "").strip().splitlines()
+        made = Rule(name, lines[0] if lines else "", fast_math, function, alternatives, parameters)
+        RULES[name] = made
+        if into is not None:
+            from graphad.passes.pipeline import extend
+
+            extend(into, made)
+        return made
+
+    return decorate
+
+
+def rules_in(namespace: dict[str, Any]) -> tuple[Rule, ...]:
+    """Return the rules defined in a module, in the order they were written: ``rules_in(globals())``."""
+    return tuple(item for item in namespace.values() if isinstance(item, Rule))
