@@ -50,7 +50,7 @@ def _take_branch(branch: Branch, inner: list[Take]) -> Take:
         def take_sequence(value: Any, leaves: list[Any]) -> bool:
             if type(value) is not kind or len(value) != count:
                 return False
-            return all([take(item, leaves) for take, item in zip(inner, value, strict=True)])
+            return all(take(item, leaves) for take, item in zip(inner, value, strict=True))
 
         return take_sequence
     if branch.kind == "dict":
@@ -59,7 +59,7 @@ def _take_branch(branch: Branch, inner: list[Take]) -> Take:
         def take_dict(value: Any, leaves: list[Any]) -> bool:
             if type(value) is not dict or len(value) != count:
                 return False
-            return all([key in value and take(value[key], leaves) for key, take in pairs])
+            return all(key in value and take(value[key], leaves) for key, take in pairs)
 
         return take_dict
     if branch.kind == "none":
@@ -68,7 +68,7 @@ def _take_branch(branch: Branch, inner: list[Take]) -> Take:
         cls, names = branch.made_by, [(str(key), take) for key, take in zip(branch.keys, inner, strict=True)]
 
         def take_record(value: Any, leaves: list[Any]) -> bool:
-            return type(value) is cls and all([take(getattr(value, name), leaves) for name, take in names])
+            return type(value) is cls and all(take(getattr(value, name), leaves) for name, take in names)
 
         return take_record
     return lambda value, leaves: False
@@ -108,8 +108,8 @@ def prune(container: Container, keep: Sequence[bool]) -> Container:
     kept = iter(keep)
 
     def at_branch(branch: Branch, inner: list[tuple[Container, bool, bool]]) -> tuple[Container, bool, bool]:
-        had = any([had for _, had, _ in inner])
-        lost_all = had and not any([had and not lost for _, had, lost in inner])
+        had = any(had for _, had, _ in inner)
+        lost_all = had and not any(had and not lost for _, had, lost in inner)
         if branch.kind == "dict":
             pairs = [(k, c) for k, (c, _, lost) in zip(branch.keys, inner, strict=True) if not lost]
             keys, children = tuple([k for k, _ in pairs]), tuple([c for _, c in pairs])
@@ -138,21 +138,4 @@ def _lost(container: Branch, keep: Sequence[bool]) -> list[bool]:
         count = len(paths(child))
         found.append(count > 0 and not any(keep[start : start + count]))
         start += count
-    return found
-
-
-def argument_names(container: Container, labels: Sequence[str]) -> list[tuple[str, int]]:
-    """Return the name of each argument (child of the top) and how many leaves it has; "" where it has none."""
-    found = []
-    start = 0
-    children = container.children if isinstance(container, Branch) else (container,)
-    for child in children:
-        inside = paths(child)
-        name = ""
-        if inside:
-            name = labels[start]
-            if inside[0]:
-                name = name.removesuffix(f".{inside[0]}")
-        found.append((name, len(inside)))
-        start += len(inside)
     return found

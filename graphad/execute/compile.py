@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from graphad.execute.arguments import argument_names
 from graphad.execute.executable import Executable
 from graphad.execute.state import resolve_updates
-from graphad.ir.containers import Container, flatten, unflatten
+from graphad.ir.containers import Container, flatten, paths, unflatten
 from graphad.ir.errors import ExecutionError
 from graphad.ir.graph import Graph
 from graphad.ir.types import TensorType
+from graphad.tracing.call import argument_containers, argument_names
 from graphad.tracing.tensor import Tensor
 from graphad.tracing.trace import bind_arguments, is_leaf, trace
 
@@ -72,7 +72,8 @@ def _overlaid(graph: Graph, first: Mapping[str, Any], given: Mapping[str, Any]) 
     """Return values by input name, without those that `given` names an argument for, and then `given`."""
     owner: dict[str, str] = {}
     start = 0
-    for name, count in argument_names(graph.input_container, graph.input_names):
+    for name, container in zip(argument_names(graph), argument_containers(graph), strict=True):
+        count = len(paths(container))
         owner.update((label, name) for label in graph.input_names[start : start + count])
         start += count
     return {**{label: v for label, v in first.items() if owner[label] not in given}, **given}
@@ -117,7 +118,7 @@ class Jitted:
         return self._executable(bound, names, leaves, container)(*dynamic)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """Bind as a method; the object it is called on is closed over, and must be a static or array-like argument."""
+        """Bind as a method; the object is the first argument: a container, or static (``static_argnums=0``)."""
         return self if instance is None else functools.partial(self, instance)
 
     def executable(self, *arguments: Any, **keywords: Any) -> Executable:

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from graphad.execute.arguments import builder, taker
+from graphad.execute.opening import open_groups
 from graphad.execute.reference import Program
 from graphad.execute.state import State, call_graph_of, resolve_updates, result_container
 from graphad.ir.errors import ExecutionError, SymbolicSizeError
 from graphad.ir.graph import Graph
 from graphad.plan.plan import Plan, plan
+from graphad.tracing.call import convert_leaf, flatten_arguments, size_binding
 
 Array = np.ndarray[Any, Any]
 
@@ -63,8 +65,8 @@ class Executable:
 
         Args:
             graph: what a call computes.
-            updates: state and its next value, by name: ``{"params": "new_params"}``. These inputs are kept here, leave
-                the call's arguments, and are set at the end of each call; their new values leave the result (give a
+            updates: state and its next value, by name: ``{"params": "new_params"}``. These inputs are kept here,
+                leave the call's arguments, and are set at the end of each call; their new values leave the result (give a
                 value twice, under two names, to have it in both). Inputs with an initial value are state as well.
             state: values of state by argument name, before `graph.initial`.
 
@@ -85,7 +87,7 @@ class Executable:
             else graph
         )
         self._results = len(results)
-        self._updates: dict[int, int | None] = {k: None for k in sorted(held)}
+        self._updates: dict[int, int | None] = dict.fromkeys(sorted(held))
         self._updates.update({k: moved[output] for k, output in pairs.items()})
         self._state = State(graph, tuple(self._updates))
         self._call_graph = call_graph_of(graph, tuple(self._updates)) if self._updates else graph
@@ -103,7 +105,7 @@ class Executable:
         if state:
             self._state.assign(state)
         if self._static:
-            self._plans[()] = plan(self._planned, self._updates, self._results)
+            self._plans[()] = plan(open_groups(self._planned), self._updates, self._results)
 
     # What is known before it runs.
 
@@ -197,8 +199,6 @@ class Executable:
         """
         leaves: list[Any] = []
         if keywords or not self._take(arguments, leaves):
-            from graphad.tracing.call import flatten_arguments
-
             leaves = flatten_arguments(self._call_graph, arguments, keywords)
         return self._run([self._fit(k, leaf) for k, leaf in enumerate(leaves)])
 
@@ -214,10 +214,8 @@ class Executable:
         """Return a leaf as a dense, aligned array of the type that the graph takes; itself where it is one."""
         dtype, shape = self._types[position]
         if not (type(leaf) is np.ndarray and leaf.shape == shape and leaf.dtype == dtype):
-            from graphad.tracing.call import convert_leaf
-
             label = self._call_graph.input_names[position]
-            leaf = convert_leaf(self._call_graph.inputs[position].type, leaf, label)
+            leaf = np.asarray(convert_leaf(self._call_graph.inputs[position].type, leaf, label))
         if leaf.flags.num & _DENSE != _DENSE:
             leaf = np.array(leaf, order="C", copy=True, subok=False)
         return leaf  # type: ignore[no-any-return]
@@ -245,8 +243,6 @@ class Executable:
         return Program(program.plan, {})
 
     def _program_for(self, inputs: list[Array]) -> Program:
-        from graphad.tracing.call import size_binding
-
         self._check_state()
         given = iter(inputs)
         arrays = [self._state.arrays[k] if k in self._updates else next(given) for k in range(len(self._graph.inputs))]
@@ -265,7 +261,7 @@ class Executable:
     def _plan(self, binding: tuple[tuple[str, int], ...]) -> Plan:
         found = self._plans.get(binding)
         if found is None:
-            bound = self._planned.bind(**dict(binding))
+            bound = open_groups(self._planned.bind(**dict(binding)))
             found = self._plans[binding] = plan(bound, self._updates, self._results)
             while len(self._plans) > BINDINGS_KEPT:
                 self._plans.popitem(last=False)

@@ -3,7 +3,8 @@
 Everything that can be is bound once: a step is a function and its arguments, which are views of the arena, constants
 and state. What a call brings (its arguments, the arrays of its results, and views of them) is put into the bound
 argument lists before the steps run and taken out again after them. No step of an op with `allocates = False`
-allocates; the results are the only arrays made for a call.
+allocates; the results are the only arrays made for a call. (Where operands are broadcast or strided, NumPy's iterator
+holds a buffer of 8192 elements an operand while the step runs, whatever the sizes.)
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from graphad.plan.lifetimes import BEFORE, Copy
 from graphad.plan.plan import Plan
 
 Array = np.ndarray[Any, Any]
+
+_NAMED_OUT = (np.maximum, np.minimum)
+"""Ufuncs that NumPy wants to be given their output by name."""
 
 
 def aligned_empty(nbytes: int) -> Array:
@@ -89,14 +93,13 @@ class Program:
             arguments[position] = slots[slot]
         for arguments, outs in self._out_patches:
             arguments[0] = tuple([slots[out] if type(out) is int else out for out in outs])
-        remaining = iter(self._calls)
+        done = 0
         try:
             with np.errstate(all="ignore"):
-                for function, arguments in remaining:
+                for done, (function, arguments) in enumerate(self._calls):  # noqa: B007  # for the message
                     function(*arguments)
         except (ValueError, TypeError, ArithmeticError, LookupError) as error:
-            done = len(self._calls) - remaining.__length_hint__()
-            raise self._failure(self._nodes[done - 1], error) from error
+            raise self._failure(self._nodes[done], error) from error
         finally:
             # A bound list must not keep the caller's arrays alive.
             for arguments, position, _ in patches:
@@ -181,6 +184,7 @@ class Program:
             isinstance(op, Elementwise)
             and type(op).evaluate_into is Elementwise.evaluate_into
             and isinstance(op.ufunc, np.ufunc)
+            and op.ufunc not in _NAMED_OUT
         ):
             self._add(node, op.ufunc, [*operands, outs[0]])
             return

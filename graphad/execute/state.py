@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from graphad.execute.arguments import argument_names, prune
+from graphad.execute.arguments import prune
 from graphad.execute.reference import aligned_array
 from graphad.ir.containers import Branch, Container, explain_difference, flatten, paths, unflatten
 from graphad.ir.errors import ExecutionError
 from graphad.ir.graph import Graph
 from graphad.ir.types import TensorType
+from graphad.tracing.call import argument_containers, argument_names, convert_leaf
 
 Array = np.ndarray[Any, Any]
 
@@ -84,13 +85,12 @@ class State:
         self.ready: set[int] = set()
         keep = [k in set(positions) for k in range(len(graph.inputs))]
         self._arguments: list[tuple[str, Container, list[int]]] = []
-        container = graph.input_container
-        children = container.children if isinstance(container, Branch) else (container,)
         start = 0
-        for (name, count), child in zip(argument_names(container, graph.input_names), children, strict=True):
+        for name, container in zip(argument_names(graph), argument_containers(graph), strict=True):
+            count = len(paths(container))
             own = [k for k in range(start, start + count) if keep[k]]
             if own:
-                self._arguments.append((name, prune(child, keep[start : start + count]), own))
+                self._arguments.append((name, prune(container, keep[start : start + count]), own))
             start += count
 
     @property
@@ -140,8 +140,6 @@ class State:
         return replaced
 
     def _fit(self, position: int, array: Array) -> Array:
-        from graphad.tracing.call import convert_leaf
-
         label = self.graph.input_names[position]
         return convert_leaf(self.graph.inputs[position].type, array, label)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -168,7 +169,8 @@ def find_buffers(graph: Graph, steps: Sequence[Node]) -> Buffers:
 def last_reads(buffers: Buffers) -> list[int]:
     """Return the last step that reads each buffer; the step that makes it where none does, -1 for unread leaves."""
     ends = np.array(buffers.made_at, np.int64)
-    counts = np.diff(np.array(buffers.first_read, np.int64))
+    first = np.array(buffers.first_read, np.int64)
+    counts: np.ndarray[Any, np.dtype[np.int64]] = first[1:] - first[:-1]
     # Of an index that comes more than once NumPy keeps the last assignment: the last step.
     ends[np.array(buffers.reads, np.int64)] = np.repeat(np.arange(len(counts)), counts)
     return ends.tolist()  # type: ignore[no-any-return]

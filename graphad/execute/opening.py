@@ -1,0 +1,44 @@
+"""Opening small fused groups: the reference executor runs the ops inside them one by one.
+
+A group on large arrays runs block by block, so that its intermediates stay in cache and take a few blocks. On arrays no
+larger than a block there is nothing to gain: opened, the intermediates lie in the planned arena and the call costs
+less. The values are the same bit for bit.
+"""
+
+from __future__ import annotations
+
+from graphad.ir.graph import Graph
+from graphad.ir.node import Node, Value
+from graphad.ops.fused import BLOCK_BYTES, Fused
+from graphad.plan.buffers import byte_size
+
+
+def open_groups(graph: Graph) -> Graph:
+    """Return the static graph with every small `Fused` node replaced by the nodes of its body; itself without any."""
+    if not any(_is_small_group(node) for node in graph.nodes):
+        return graph
+    final: dict[Value, Value] = {}
+    for node in graph.nodes:
+        inputs = tuple([final.get(value, value) for value in node.inputs])
+        if isinstance(node.op, Fused) and _is_small_group(node):
+            body = node.op.body
+            inner = dict(zip(body.inputs, inputs, strict=True))
+            for member in body.nodes[len(body.inputs) :]:
+                _copy(member, tuple([inner[value] for value in member.inputs]), inner)
+            for k, value in enumerate(body.outputs):
+                final[Value(node, k)] = inner[value]
+        elif node.inputs and final:
+            # Once a group has been opened, all later nodes are copied, so that they stay later in program order.
+            _copy(node, inputs, final)
+    return graph.with_outputs([final.get(value, value) for value in graph.outputs])
+
+
+def _is_small_group(node: Node) -> bool:
+    return type(node.op) is Fused and byte_size(node.types[0]) <= BLOCK_BYTES
+
+
+def _copy(node: Node, inputs: tuple[Value, ...], results: dict[Value, Value]) -> None:
+    """Make a node like `node` on other inputs and enter its results."""
+    copy = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
+    for k in range(len(node.types)):
+        results[Value(node, k)] = Value(copy, k)
