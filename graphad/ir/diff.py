@@ -62,8 +62,8 @@ class GraphDiff:
             return f"the graphs are equal ({self.same} nodes)"
         before, after = value_names(self.a), value_names(self.b)
         lines = [f"~ {text}" for text in self.signature]
-        lines += [f"- {_node_text(node, before)}" for node in self.only_a]
-        lines += [f"+ {_node_text(node, after)}" for node in self.only_b]
+        for mark, nodes, names in (("-", self.only_a, before), ("+", self.only_b, after)):
+            lines += [f"{mark} {_node_text(node, names)}" for node in nodes]
         for change in self.changed:
             lines.append(f"~ {_node_text(change.after, after)}")
             lines += [f"    {text}" for text in change.differences]
@@ -237,7 +237,7 @@ def _differences(before: Node, after: Node, match: _Matching, old_names: Names, 
         yield f"operands: {len(before.inputs)} -> {len(after.inputs)}"
     for position, (was_, is__) in enumerate(zip(before.inputs, after.inputs, strict=False)):
         if not match.same_value(was_, is__):
-            yield f"operand {position}: {old_names[was_.node][was_.index]} -> {new_names[is__.node][is__.index]}"
+            yield f"operand {position}: {_value_text(was_, old_names)} -> {_value_text(is__, new_names)}"
 
 
 def _unequal(a: Any, b: Any) -> bool:
@@ -257,7 +257,7 @@ def _signature_differences(a: Graph, b: Graph, match: _Matching, old_names: Name
             yield f"{what.replace('_', ' ')}: {shown[0]} -> {shown[1]}"
     for position, (old, new) in enumerate(zip(a.outputs, b.outputs, strict=False)):
         if not match.same_value(old, new):
-            yield f"output {position}: {old_names[old.node][old.index]} -> {new_names[new.node][new.index]}"
+            yield f"output {position}: {_value_text(old, old_names)} -> {_value_text(new, new_names)}"
     for name in dict.fromkeys((*a.initial, *b.initial)):
         if name not in a.initial or name not in b.initial:
             yield f"initial value of {name}: only in {'a' if name in a.initial else 'b'}"
@@ -267,5 +267,13 @@ def _signature_differences(a: Graph, b: Graph, match: _Matching, old_names: Name
     yield from (f"assumption only in b: {x}" for x in b.assumptions if x not in set(a.assumptions))
 
 
+def _value_text(value: Value, names: Names) -> str:
+    """Name a value with its op, as the two graphs may number their nodes differently."""
+    name = names[value.node][value.index]
+    return name if type(value.node.op) is Input else f"{name} ({value.node.op.name})"
+
+
 def _node_text(node: Node, names: Names) -> str:
-    return node_line(node, names) if type(node.op) is not Input else f"{names[node][0]}: {node.types[0]} (input)"
+    if type(node.op) is Input:
+        return f"{names[node][0]}: {node.types[0]} (input)"
+    return node_line(node, names).replace("\n", "\n  ")

@@ -47,7 +47,7 @@ def test_nodes_only_in_one() -> None:
     assert [node.op.name for node in found.only_a] == ["neg"]
     assert found.only_b == ()
     (change,) = found.changed
-    assert change.differences == ("operand 0: %1 -> %0",)
+    assert change.differences == ("operand 0: %1 (neg) -> %0 (tanh)",)
     assert found.same == 2
     text = str(found).splitlines()
     assert text[0] == "- %1: f64[2,3] = neg %0"
