@@ -20,6 +20,7 @@ from graphad.autodiff.opening import (
 from graphad.autodiff.reverse import pullback
 from graphad.ir.containers import Container, Leaf
 from graphad.ir.dims import recording
+from graphad.ir.emit import emitting, follow
 from graphad.ir.errors import DerivativeError
 from graphad.ir.graph import Graph
 from graphad.ir.types import is_float
@@ -124,12 +125,25 @@ def _gradients(opened: Opened, has_aux: bool) -> tuple[list[Tensor], Container, 
             f"the gradient needs a floating-point scalar, but {opened.name} gives {value.type}: {cure}",
             location=value.value.node.location,
         )
-    pulled = pullback([value], [constant(1, value.dtype)], opened.primals.open_inputs)
+    pulled = pullback([value], [seed(value)], opened.primals.open_inputs)
     container = with_holes(opened.primals.container, opened.primals.varies)
     names = named("grad", opened.primals.open_labels)
     return or_zeros(pulled, opened.primals.open_inputs), container, names
 
 
-def or_zeros(tensors: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
+def seed(value: Tensor) -> Tensor:
+    """Return the cotangent 1 of a scalar."""
+    with emitting("backward"):
+        follow(value.value.node)
+        return constant(1, value.dtype)
+
+
+def or_zeros(tensors: Sequence[Tensor | None], like: Sequence[Tensor], role: str = "backward") -> list[Tensor]:
     """Return the tensors, with zeros like the others where there is none."""
-    return [model.zeros_like() if t is None else t for t, model in zip(tensors, like, strict=True)]
+    with emitting(role):
+        return [_zeros_like(model) if t is None else t for t, model in zip(tensors, like, strict=True)]
+
+
+def _zeros_like(model: Tensor) -> Tensor:
+    follow(model.value.node)
+    return model.zeros_like()

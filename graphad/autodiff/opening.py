@@ -137,14 +137,17 @@ def run(function: Callable[..., Any], arguments: Sequence[Any], keywords: Mappin
 
 
 def open_function(
-    function: Callable[..., Any], arguments: Sequence[Any], keywords: Mapping[str, Any], argnums: Positions
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    keywords: Mapping[str, Any],
+    argnums: Positions | None,
 ) -> Opened:
-    """Run `function` with stand-ins for the floating-point leaves of the arguments that `argnums` names.
+    """Run `function` with stand-ins for the floating-point leaves of the arguments that `argnums` names (None: all).
 
-    Everything else is passed as it is. Raises DerivativeError for an argument without floating-point leaves.
+    Everything else is passed as it is. Raises DerivativeError for a named argument without floating-point leaves.
     """
     name = name_of(function)
-    positions = select(argnums, len(arguments), name)
+    positions = tuple(range(len(arguments))) if argnums is None else select(argnums, len(arguments), name)
     names = _argument_names(function, arguments)
     passed = list(arguments)
     labels: list[str] = []
@@ -155,7 +158,9 @@ def open_function(
         leaves, container = flatten(arguments[position], is_leaf)
         own_labels = input_labels([arguments[position]], [names[position]])
         stand_ins = [_stand_in(leaf, label) for leaf, label in zip(leaves, own_labels, strict=True)]
-        _expect_variable(name, position, names[position], stand_ins, [str(leaf_type(x, "")) for x in leaves])
+        if argnums is not None:
+            types = [str(leaf_type(leaf, "")) for leaf in leaves]
+            _expect_variable(name, position, names[position], stand_ins, types)
         mixed = [leaf if t is None else t for leaf, t in zip(leaves, stand_ins, strict=True)]
         passed[position] = unflatten(container, mixed)
         labels += own_labels
@@ -163,7 +168,7 @@ def open_function(
         inputs += stand_ins
         containers.append(container)
     result = run(function, passed, keywords)
-    whole = tuple_of(containers) if isinstance(argnums, tuple) else containers[0]
+    whole = containers[0] if isinstance(argnums, int) else tuple_of(containers)
     primals = Primals(tuple(labels), whole, tuple(given), tuple(inputs))
     return Opened(name, primals, result.outputs, result.container, result.output_names)
 
@@ -202,7 +207,6 @@ def _expect_variable(
 def open_graph(graph: Graph, argnums: Positions | None) -> Opened:
     """Take the inputs of a graph as stand-ins for the arguments that `argnums` names (None: all that can vary)."""
     containers = argument_containers(graph)
-    every = argnums is None
     positions = tuple(range(len(containers))) if argnums is None else select(argnums, len(containers), graph.name)
     starts = np.cumsum([0, *(leaf_count(c) for c in containers)])
     labels: list[str] = []
@@ -212,7 +216,7 @@ def open_graph(graph: Graph, argnums: Positions | None) -> Opened:
         part = slice(int(starts[position]), int(starts[position + 1]))
         tensors = [handle(value) for value in graph.inputs[part]]
         stand_ins = [t if is_float(t.dtype) else None for t in tensors]
-        if not every:
+        if argnums is not None:
             label = graph.input_names[part.start] if len(tensors) == 1 else f"argument {position}"
             _expect_variable(graph.name, position, label, stand_ins, [str(t.type) for t in tensors])
         labels += graph.input_names[part]

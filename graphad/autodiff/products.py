@@ -13,7 +13,7 @@ import numpy as np
 
 from graphad.autodiff.between import residuals, substitute_tensors
 from graphad.autodiff.forward import pushforward
-from graphad.autodiff.gradients import or_zeros
+from graphad.autodiff.gradients import or_zeros, seed
 from graphad.autodiff.nesting import flatten_as, leaf_count, tuple_of, with_holes
 from graphad.autodiff.opening import (
     Opened,
@@ -34,7 +34,7 @@ from graphad.ir.errors import DerivativeError
 from graphad.ir.graph import Graph
 from graphad.ir.location import user_location
 from graphad.ir.types import TensorType, is_float
-from graphad.tracing.coerce import as_tensor, constant
+from graphad.tracing.coerce import as_tensor
 from graphad.tracing.tensor import Tensor
 from graphad.tracing.trace import is_leaf, leaf_type, make_input
 
@@ -58,7 +58,7 @@ def vjp(function: Graph | Function, *primals: Any, has_aux: bool = False) -> Any
     """
     if isinstance(function, Graph) and not primals:
         return _vjp_graph(function)
-    opened = open_function(function, primals, {}, tuple(range(len(primals))))
+    opened = open_function(function, primals, {}, None)
     aux: Sequence[Tensor] = ()
     aux_container: Container = Leaf()
     if has_aux:
@@ -153,7 +153,7 @@ def jvp(function: Graph | Function, primals: Sequence[Any] | None = None, tangen
             extra = with_holes(opened.primals.container, opened.primals.varies)
             return as_graph_with(function, results, present(stand_ins), extra, found, "jvp")
     primals, tangents = tuple(primals or ()), tuple(tangents or ())
-    opened = open_function(function, primals, {}, tuple(range(len(primals))))
+    opened = open_function(function, primals, {}, None)
     directions = flatten_as(opened.primals.container, tangents, f"the tangents of {opened.name}")
     stand_ins = [
         t if direction is not None else None
@@ -182,6 +182,7 @@ def _pushed(opened: Opened, stand_ins: Sequence[Tensor | None]) -> Results:
     tensors = or_zeros(
         [p for p, has in zip(pushed, varies, strict=True) if has],
         [t for t, has in zip(opened.outputs, varies, strict=True) if has],
+        "tangent",
     )
     names = [n for n, has in zip(opened.output_names, varies, strict=True) if has]
     return Results(tensors, with_holes(opened.container, varies), named("tangent", names))
@@ -200,7 +201,7 @@ def linearize(function: Graph | Function, *primals: Any) -> tuple[Any, Function]
 
     The forward values that the linear function needs are computed once, here. It takes one tangent an argument.
     """
-    opened = open_function(function, primals, {}, tuple(range(len(primals))))
+    opened = open_function(function, primals, {}, None)
     stand_ins = _tangent_inputs(opened.primals)
     pushed = _pushed(opened, stand_ins)
     value, pending, _ = _settle_first(opened, pushed.tensors, present(stand_ins))
@@ -231,7 +232,7 @@ def hvp(function: Graph | Function, primals: Sequence[Any] | None = None, vector
             extra = with_holes(opened.primals.container, opened.primals.varies)
             return as_graph_with(function, results, present(stand_ins), extra, found, "hvp")
     primals, vectors = tuple(primals or ()), tuple(vectors or ())
-    opened = open_function(function, primals, {}, tuple(range(len(primals))))
+    opened = open_function(function, primals, {}, None)
     stand_ins = _tangent_inputs(opened.primals)
     given = _match(opened.primals.container, vectors, stand_ins, f"the vectors of {opened.name}")
     return give(
@@ -250,10 +251,10 @@ def _hessian_product(opened: Opened, stand_ins: Sequence[Tensor | None]) -> Resu
             f"hvp needs a function of one floating-point scalar, but {opened.name} gives {types}",
             location=user_location(),
         )
-    gradients = or_zeros(pullback([value], [constant(1, value.dtype)], inputs), inputs)
+    gradients = or_zeros(pullback([value], [seed(value)], inputs), inputs)
     pushed = pushforward(gradients, present(stand_ins), inputs)
     container = with_holes(opened.primals.container, opened.primals.varies)
-    return Results(or_zeros(pushed, inputs), container, named("product", opened.primals.open_labels))
+    return Results(or_zeros(pushed, inputs, "tangent"), container, named("product", opened.primals.open_labels))
 
 
 def _match(places: Container, given: Any, stand_ins: Sequence[Tensor | None], what: str) -> list[Any]:

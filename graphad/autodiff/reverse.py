@@ -5,7 +5,7 @@ The result is ordinary nodes, so derivatives of derivatives need nothing new. `N
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from graphad.autodiff.between import between, substitute_tensors
 from graphad.ir.emit import emitting, follow, handle
@@ -36,7 +36,7 @@ def pullback(
         DerivativeError: an op on the way has no VJP rule; names the op and the user's line.
     """
     wanted = {t.value for t in inputs}
-    nodes = between([t.value for t in outputs], wanted)
+    nodes = _differentiable(between([t.value for t in outputs], wanted), wanted)
     active = set(nodes)
     sums: dict[Value, Tensor] = {}
     with emitting(role):
@@ -58,6 +58,21 @@ def pullback(
                     _expect_type(pulled, value, node, "the VJP rule's cotangent")
                     _add_to(sums, value, pulled)
     return [sums.get(t.value) for t in inputs]
+
+
+def _differentiable(nodes: Sequence[Node], inputs: Collection[Value]) -> list[Node]:
+    """Return those of `nodes` that depend on `inputs` by a path of floating-point values that no op stops."""
+    active: set[Node] = set()
+    found: list[Node] = []
+    for node in nodes:
+        if node.op.no_gradient:
+            continue
+        for value in node.inputs:
+            if (value[0] in active or value in inputs) and value[0].types[value[1]].dtype.kind == "f":
+                active.add(node)
+                found.append(node)
+                break
+    return found
 
 
 def pull_node(node: Node, cotangents: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
