@@ -15,6 +15,7 @@ python examples/digits.py [--epochs 30] [--out out]
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,7 @@ def train_step(state: dict[str, Any], x: Any, y: Any) -> tuple[Any, dict[str, An
         rate = RATE * np.sqrt(1 - DECAY_2**t) / (1 - DECAY_1**t)
         first = {k: DECAY_1 * state["first"][k] + (1 - DECAY_1) * g for k, g in grads.items()}
         second = {k: DECAY_2 * state["second"][k] + (1 - DECAY_2) * g * g for k, g in grads.items()}
-        params = {
-            k: p - rate * first[k] / (np.sqrt(second[k]) + EPSILON) for k, p in state["params"].items()
-        }
+        params = {k: p - rate * first[k] / (np.sqrt(second[k]) + EPSILON) for k, p in state["params"].items()}
     return value, {"params": params, "first": first, "second": second, "t": t}
 
 
@@ -68,7 +67,7 @@ def initial_state(rng: np.random.Generator) -> dict[str, Any]:
     """He initialisation, and zero moments."""
     sizes = (64, *HIDDEN, 10)
     params: Arrays = {}
-    for layer, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
+    for layer, (inputs, outputs) in enumerate(pairwise(sizes), 1):
         params[f"w{layer}"] = (rng.normal(size=(inputs, outputs)) * np.sqrt(2 / inputs)).astype(np.float32)
         params[f"b{layer}"] = np.zeros(outputs, np.float32)
     zeros = {name: np.zeros_like(p) for name, p in params.items()}
@@ -119,7 +118,9 @@ def main() -> None:
     # The trained classifier, for any number of images: its batch is a symbolic size.
     trained = step.state["state"]["params"]
     classify = ga.optimize(
-        ga.trace(lambda x: np.argmax(logits(trained, x), axis=1), ga.spec((ga.dim("batch"), 64), "float32"), name="digits")
+        ga.trace(
+            lambda x: np.argmax(logits(trained, x), axis=1), ga.spec((ga.dim("batch"), 64), "float32"), name="digits"
+        )
     )
     accuracy = float(np.mean(ga.compile(classify)(x_held) == y_held))
 

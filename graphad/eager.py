@@ -1,7 +1,7 @@
 """Define by run: tensors with values, on the same graph and compiler.
 
-Operations on a `ga.tensor` record nodes as they always do. A value is computed when it is asked for (`.numpy()`, `print`,
-`float`, an `if`), and `backward()` computes gradients: what is recorded becomes a graph whose inputs are the data, and
+Operations on a `ga.tensor` record nodes as they always do. A value is computed when it is asked for (`.numpy()`,
+`print`, `float`, an `if`), and `backward()` computes gradients: what is recorded becomes a graph whose inputs are the data, and
 that graph is optimised and compiled once for each structure. A Python loop of varying length gives a graph of varying
 length; a training loop that does the same again runs the same executable.
 
@@ -128,8 +128,8 @@ class EagerTensor(Tensor):
         """
         if gradient is None and self.shape != ():
             raise DerivativeError(
-                f"backward() of a tensor that is not a scalar ({self.type}) needs a gradient of its shape; or reduce it "
-                "first, x.sum().backward()",
+                f"backward() of a tensor that is not a scalar ({self.type}) needs a gradient of its shape; or reduce "
+                "it first, x.sum().backward()",
                 location=user_location(),
             )
         wanting = _wanting(self.value)
@@ -282,7 +282,8 @@ def _cotangent(gradient: Any, of: Tensor) -> Array:
     array = np.asarray(gradient, of.dtype)
     if array.shape != of.shape:
         raise DerivativeError(
-            f"the gradient given to backward() has shape {array.shape}, the tensor is {of.type}", location=user_location()
+            f"the gradient given to backward() has shape {array.shape}, the tensor is {of.type}",
+            location=user_location(),
         )
     return array
 

@@ -40,21 +40,21 @@ class Extremum(Elementwise, abstract=True):
 
 
 class Maximum(Extremum):
-    """y = the larger of a and b; nan where either is."""
+    """y = the larger of a and b; nan where either is (no gradient flows there)."""
 
     ufunc = np.maximum
 
     def chosen(self, a: Tensor, b: Tensor) -> Tensor:
-        return logical_or(greater(a, b), isnan(a))
+        return greater(a, b)
 
 
 class Minimum(Extremum):
-    """y = the smaller of a and b; nan where either is."""
+    """y = the smaller of a and b; nan where either is (no gradient flows there)."""
 
     ufunc = np.minimum
 
     def chosen(self, a: Tensor, b: Tensor) -> Tensor:
-        return logical_or(less(a, b), isnan(a))
+        return less(a, b)
 
 
 class Fmax(Extremum):

@@ -36,9 +36,7 @@ SIDES = {
     "numpy by hand": DATA + BY_HAND,
     "graphad": DATA + LOSS + "import graphad as ga\ngrads = ga.jit(ga.grad(loss))(params, x, y)\n",
     "graphad, not compiled": DATA + LOSS + "import graphad as ga\ngrads = ga.grad(loss)(params, x, y)\n",
-    "autograd": DATA
-    + LOSS
-    + "import autograd, autograd.numpy as np\ngrads = autograd.grad(loss)(params, x, y)\n",
+    "autograd": DATA + LOSS + "import autograd, autograd.numpy as np\ngrads = autograd.grad(loss)(params, x, y)\n",
     "jax": DATA
     + "import jax, jax.numpy as jnp\n"
     + LOSS.replace("np.", "jnp.")
