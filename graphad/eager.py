@@ -1,9 +1,9 @@
 """Define by run: tensors with values, on the same graph and compiler.
 
 Operations on a `ga.tensor` record nodes as they always do. A value is computed when it is asked for (`.numpy()`,
-`print`, `float`, an `if`), and `backward()` computes gradients: what is recorded becomes a graph whose inputs are the data, and
-that graph is optimised and compiled once for each structure. A Python loop of varying length gives a graph of varying
-length; a training loop that does the same again runs the same executable.
+`print`, `float`, an `if`), and `backward()` computes gradients: what is recorded becomes a graph whose inputs are the
+data, and that graph is optimised and compiled once for each structure. A Python loop of varying length gives a graph
+of varying length; a training loop that does the same again runs the same executable.
 
 This room uses only what users can use: ops, `pullback`, `optimize`, `compile`.
 """
