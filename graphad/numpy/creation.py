@@ -135,6 +135,7 @@ def linspace(
     y = first + places * step
     if endpoint and not single:
         y = where(places == constant(count - 1, first.dtype), last, y)
-    y = ops.cast(y, dtype_of(dtype, y.dtype))
+    wanted = dtype_of(dtype, y.dtype)
+    y = ops.cast(y if wanted.kind == "f" else ops.floor(y), wanted)
     y = moveaxis(y, 0, axis_of(axis, y.ndim))
     return (y, step) if retstep else y

@@ -113,6 +113,8 @@ def _output_labels(
         flat = [item for subscripts in inputs for item in subscripts if item != _DOTS]
         return (*covered, *sorted(item for item in set(flat) if flat.count(item) == 1))
     if _DOTS not in output:
+        if covered:
+            refuse(f"einsum: the output {_text(output)} needs '...' for the axes that '...' stands for in the operands")
         return tuple(output)
     at = output.index(_DOTS)
     return (*output[:at], *covered, *output[at + 1 :])
@@ -146,16 +148,12 @@ def _diagonals(x: Tensor, labels: tuple[Label, ...]) -> tuple[Tensor, tuple[Labe
         axes = [k for k, own in enumerate(labels) if own == label]
         if len(axes) == 1:
             continue
-        longest = next((k for k in axes if not is_one(x.shape[k])), axes[0])
-        single = [k for k in axes if k != longest and is_one(x.shape[k])]
-        x = ops.reshape(x, [n for k, n in enumerate(x.shape) if k not in single])
-        labels = tuple(own for k, own in enumerate(labels) if k not in single)
-        axes = [k for k, own in enumerate(labels) if own == label]
-        if len(axes) > 1:
-            rest = [k for k in range(x.ndim) if k not in axes]
-            along = ops.iota((x.shape[axes[0]],), 0, _INDEX)
-            x = ops.gather(ops.transpose(x, (*axes, *rest)), [along] * len(axes))
-            labels = (label, *(labels[k] for k in rest))
+        if not all(equal(x.shape[k], x.shape[axes[0]]) for k in axes):
+            refuse(f"einsum: the axes of {x.type} with the label {_text([label])} have no diagonal: their sizes differ")
+        rest = [k for k in range(x.ndim) if k not in axes]
+        along = ops.iota((x.shape[axes[0]],), 0, _INDEX)
+        x = ops.gather(ops.transpose(x, (*axes, *rest)), [along] * len(axes))
+        labels = (label, *(labels[k] for k in rest))
     return x, labels
 
 

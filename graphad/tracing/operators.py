@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
-from graphad.tracing.coerce import binary, is_operand, op_of_ufunc, power, reflected
-from graphad.tracing.protocols import call_ufunc
+from graphad.ir.op import OPS, Elementwise
+from graphad.tracing.coerce import binary, elementwise, is_operand, op_of_ufunc, power, reflected
+from graphad.tracing.protocols import UFUNCS, call_ufunc
 from graphad.tracing.tensor import Tensor
 
 BINARY: dict[str, np.ufunc] = {
@@ -65,7 +67,10 @@ SPECIAL: dict[str, Any] = {
 
 
 def install() -> None:
-    """Give `Tensor` the operators."""
+    """Give `Tensor` the operators, and NumPy's ufuncs their ops."""
+    for cls in OPS.values():
+        if issubclass(cls, Elementwise) and isinstance(getattr(cls, "ufunc", None), np.ufunc):
+            UFUNCS.setdefault(cls.ufunc, functools.partial(elementwise, cls()))
     for name, ufunc in BINARY.items():
         op = op_of_ufunc(ufunc)
         assert op is not None, f"{ufunc} is an op"

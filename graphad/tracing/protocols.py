@@ -19,6 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """graphad's function for a NumPy function or ufunc."""
 
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
+"""graphad's function for a ufunc that is an op, called with its operands alone; `operators.py` fills it."""
+
 METHODS: dict[tuple[np.ufunc | None, str], Callable[..., Any]] = {}
 """graphad's function for a ufunc's method ("reduce", "outer", ...); None stands for every ufunc."""
 
@@ -96,6 +99,10 @@ _WITHOUT_EFFECT = ("casting", "order", "subok")
 
 def call_ufunc(ufunc: np.ufunc, method: str, operands: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Answer `__array_ufunc__`."""
+    if method == "__call__" and not keywords:
+        plain = FUNCTIONS.get(ufunc) or UFUNCS.get(ufunc)
+        if plain is not None:
+            return plain(*operands)
     from graphad.tracing.coerce import elementwise, elementwise_into, op_of_ufunc
 
     name = f"np.{ufunc.__name__}"

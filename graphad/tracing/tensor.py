@@ -14,10 +14,10 @@ import numpy as np
 
 from graphad.ir.dims import Dim, static
 from graphad.ir.emit import set_tensor_class
-from graphad.ir.errors import TraceError
+from graphad.ir.errors import OpTypeError, TraceError
 from graphad.ir.location import user_location
 from graphad.ir.node import Value
-from graphad.ir.types import DType, TensorType
+from graphad.ir.types import DType, TensorType, as_dtype
 from graphad.tracing import protocols
 
 if TYPE_CHECKING:
@@ -361,9 +361,9 @@ class Tensor:
         found: Tensor = protocols.call(np.choose, self, *arguments, **keywords)
         return found
 
-    def compress(self, *arguments: Any, **keywords: Any) -> Tensor:
+    def compress(self, condition: Any, axis: Any = None) -> Tensor:
         """Return the elements along an axis where a mask, known while tracing, holds."""
-        found: Tensor = protocols.call(np.compress, self, *arguments, **keywords)
+        found: Tensor = protocols.call(np.compress, condition, self, axis)
         return found
 
     def conj(self, *arguments: Any, **keywords: Any) -> Tensor:
@@ -376,12 +376,16 @@ class Tensor:
         found: Tensor = protocols.call(np.conjugate, self, *arguments, **keywords)
         return found
 
-    def astype(self, dtype: Any, **ignored: Any) -> Tensor:
+    def astype(
+        self, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
+    ) -> Tensor:
         """Return the tensor in another dtype."""
-        from graphad.ir.types import as_dtype
         from graphad.ops import cast
 
-        return cast(self, as_dtype(dtype))
+        try:
+            return cast(self, as_dtype(dtype))
+        except TypeError as error:
+            raise OpTypeError(f"astype: {error}", location=user_location()) from None
 
     # What a graph cannot answer.
 
