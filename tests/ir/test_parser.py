@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import graphad as ga
+from graphad.ir.attributes import MAX_NESTING
 from graphad.ir.dims import dim
 from graphad.ir.errors import ParseError
 from graphad.ir.location import Location
@@ -297,3 +298,11 @@ def test_unclosed_text_does_not_hang(text: str) -> None:
 def test_a_chain_of_100_000() -> None:
     graph = chain(100_000)
     assert parse(str(graph)) == graph
+
+
+def test_the_deepest_nesting_comes_back() -> None:
+    with graph_holding_ops() as (held, _, _, _):
+        graph = graph_of({"x": T}, lambda x: put(OPS["tanh"](), x))
+        for _ in range(MAX_NESTING - 1):
+            graph = graph_of({"x": T}, lambda x, inner=graph: put(held(inner), x))
+        round_trip(graph)
