@@ -44,7 +44,7 @@ def count(graph: Graph) -> Counts:
     parameters: Dim = 0
     # Symbolic arithmetic is slow, so equal terms are gathered first.
     flops: Counter[Dim] = Counter()
-    moved: Counter[TensorType] = Counter()
+    moved: dict[TensorType, int] = {}
     for node in graph.nodes:
         kind = type(node.op)
         if kind in LEAVES:
@@ -56,8 +56,8 @@ def count(graph: Graph) -> Counts:
             continue
         types = node.input_types
         flops[node.op.flops(types, node.types)] += 1
-        moved.update(types)
-        moved.update(node.types)
+        for type_ in (*types, *node.types):
+            moved[type_] = moved.get(type_, 0) + 1
     return Counts(ops, total(flops), _bytes(moved), parameters, peak_bytes(graph.nodes, graph))
 
 
@@ -69,7 +69,7 @@ def total(terms: Counter[Dim]) -> Dim:
     return result
 
 
-def _bytes(types: Counter[TensorType]) -> Dim:
+def _bytes(types: dict[TensorType, int]) -> Dim:
     result: Dim = 0
     for type_, times in types.items():
         result = result + type_.nbytes * times

@@ -79,7 +79,7 @@ class Fused(General):
         values, sums = self._emitted(operands), dict(zip(self.body.outputs, cotangents, strict=True))
         for node in reversed(self.body.nodes[len(self.body.inputs) :]):
             g = sums.pop(Value(node, 0), None)
-            if g is None:
+            if g is None or node.op.no_gradient:
                 continue
             given, result = tuple(values[v] for v in node.inputs), values[Value(node, 0)]
             for value, pulled in zip(node.inputs, node.op.vjp((g,), given, (result,)), strict=True):

@@ -1,8 +1,8 @@
 """Algebra: identities of arithmetic, logic and data movement that keep every bit of the result.
 
-A rule here holds for nan, infinities and both zeros (the sign bit of a nan aside): ``x - 0`` is x, but ``x + 0`` is not,
-for -0.0. Integers wrap, so there more identities hold. Rules that hold for real numbers only stand in `fast_math.py` and
-run under ``fast_math=True``; rules about shapes stand in `movement.py`.
+A rule here holds for nan, infinities and both zeros (the sign bit of a nan aside): ``x - 0`` is x, but ``x + 0`` is
+not, for -0.0. Integers wrap, so there more identities hold. Rules that hold for real numbers only stand in
+`fast_math.py` and run under ``fast_math=True``; rules about shapes stand in `movement.py`.
 """
 
 from __future__ import annotations

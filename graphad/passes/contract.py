@@ -1,16 +1,20 @@
 """Contractions: the order of matrix products and sums, transposes folded into them, scalars on the small side.
 
-These rewrites change the order of summation, so last digits may differ; what they choose depends on costs only. A
-symbolic size is decided on where one side is cheaper whatever the size; else the product stays as it was written.
+These rewrites change the order of summation, so last digits may differ; what they choose depends on costs only. With
+symbolic sizes they act where one side is cheaper for small and large sizes alike; else the product stays as written.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import graphad.ops as ops
-from graphad.ir.dims import Dim, Size, product
+from graphad.ir.dims import Dim, Size, static, substitute
+from graphad.ir.dims import names as dim_names
+from graphad.ir.dims import product as size_product
 from graphad.ir.emit import emission, handle
+from graphad.ir.errors import SymbolicSizeError
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
 from graphad.ops.product import Matmul
@@ -25,20 +29,29 @@ from graphad.tracing.tensor import Tensor
 x, y, a, b, axes, inner = variables("x y a b axes inner")
 (k,) = scalars("k")
 
+SIZES = (2, 16, 1024)
+"""What symbolic sizes are taken to be where costs are compared."""
 LONGEST_CHAIN = 32
 """Factors of a chain of products that are ordered together (the work grows with the third power)."""
 
 
 def cheaper(left: Dim, right: Dim) -> bool:
-    """Tell whether ``left < right`` for all sizes of at least 1 (no assumption is made)."""
+    """Tell whether ``left < right``; of symbolic sizes, whether it holds for small and large ones in all combinations.
+
+    This chooses between equal results by their cost, so it assumes nothing that a binding would have to check.
+    """
     if not isinstance(left, Size) and not isinstance(right, Size):
         return left < right
-    gain = right - left
-    if not isinstance(gain, Size):
-        return gain > 0
-    # A polynomial with positive coefficients only is positive: its text has no minus sign and no quotient.
-    text = str(gain)
-    return "-" not in text and "/" not in text
+    names = sorted(dim_names((left, right)))
+    choices = product(SIZES, repeat=len(names)) if len(names) <= 3 else ((n,) * len(names) for n in SIZES)
+    for numbers in choices:
+        binding: dict[str, Dim] = dict(zip(names, numbers, strict=True))
+        try:
+            if static(substitute(left, binding)) >= static(substitute(right, binding)):
+                return False
+        except SymbolicSizeError:
+            return False  # a quotient that these sizes do not divide
+    return True
 
 
 def swaps(permutation: tuple[int, ...]) -> bool:
@@ -123,7 +136,7 @@ def sum_of_broadcast(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor |
     repeated = [k for k in axes if k < extra or (x.shape[k - extra] == 1 and wide[k] != 1)]
     if not repeated or root.dtype.kind == "b":
         return None
-    count = product([wide[k] for k in repeated])
+    count = size_product([wide[k] for k in repeated])
     rest = [k for k in axes if k not in repeated]
     narrow = tuple(1 if k in repeated else n for k, n in enumerate(wide))
     # Everything that is not summed keeps its place; the repeated axes become 1 and go with the others.
@@ -131,6 +144,12 @@ def sum_of_broadcast(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor |
     one = ops.broadcast_to(lifted, narrow)
     part = ops.reshape(ops.reduce_sum(one, rest) if rest else one, root.shape)
     return part * filled(count, part)
+
+
+@rule(pattern(Sum, x, axes=axes))
+def sum_of_ones(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor | None:
+    """sum(x, axes) -> reshape(x) where those axes have size 1 (-0.0 stays -0.0)."""
+    return None if any(x.shape[k] != 1 for k in axes) else ops.reshape(x, root.shape)
 
 
 @rule(pattern(Sum, pattern(Sum, x, axes=inner), axes=axes))
@@ -249,7 +268,7 @@ def _cheapest(node: Node, factors: list[Value]) -> Value | None:
     n = len(factors)
     stack = factors[0].type.shape[:-2]
     sizes = [factors[0].type.shape[-2], *(v.type.shape[-1] for v in factors)]
-    many = 2 * product(stack)
+    many = 2 * size_product(stack)
     cost: dict[tuple[int, int], Dim] = {(i, i): 0 for i in range(n)}
     split: dict[tuple[int, int], int] = {}
     for length in range(2, n + 1):

@@ -8,11 +8,13 @@ import numpy as np
 
 from graphad.ir.dims import Size
 from graphad.ir.emit import apply, emission, emit
+from graphad.ir.errors import SymbolicSizeError
 from graphad.ir.graph import Graph
-from graphad.ir.leaf import Constant, Input
+from graphad.ir.leaf import Constant, Input, SizeValue
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Elementwise
 from graphad.ops.cast import Cast
+from graphad.ops.creation import Iota
 from graphad.ops.shape import BroadcastTo, broadcast_to
 from graphad.passes.driver import Journal, Results, imitate, sweep
 from graphad.passes.pattern import uniform
@@ -47,7 +49,10 @@ class ConstantFolding:
                 return None
             if type(op) is Input or len(node.types) != 1:
                 return None
-            if not node.inputs or type(op) is BroadcastTo:
+            if type(op) is SizeValue:
+                if isinstance(op.size, Size):
+                    return None
+            elif not node.inputs or type(op) is BroadcastTo:
                 _remember(node, known)
                 return None
             replacement = _scalar(node) or _folded(node, known)
@@ -69,7 +74,7 @@ def _remember(node: Node, known: dict[Node, Array]) -> None:
     nbytes = type_.nbytes
     if isinstance(nbytes, Size) or not all(v[0] in known for v in node.inputs):
         return
-    if node.op.name in ("broadcast_to", "iota", "size_value") and (node.inputs or nbytes <= LARGEST_RESULT):
+    if type(node.op) in (BroadcastTo, Iota) and (node.inputs or nbytes <= LARGEST_RESULT):
         with np.errstate(all="ignore"):
             known[node] = np.asarray(node.op.evaluate(*[known[v[0]] for v in node.inputs]))
 
@@ -99,8 +104,11 @@ def _folded(node: Node, known: dict[Node, Array]) -> Value | None:
     flops = node.op.flops(node.input_types, node.types)
     if nbytes > max(LARGEST_RESULT, given) or (not isinstance(flops, Size) and flops > LONGEST_WORK):
         return None
-    with np.errstate(all="ignore"):
-        result = node.op.evaluate(*[known[v[0]] for v in node.inputs])
+    try:
+        with np.errstate(all="ignore"):
+            result = node.op.evaluate(*[known[v[0]] for v in node.inputs])
+    except SymbolicSizeError:
+        return None  # an attribute (the start of a slice) is a symbolic size
     return _constant(node, np.asarray(result[0] if isinstance(result, tuple) else result))
 
 

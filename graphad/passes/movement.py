@@ -11,7 +11,7 @@ import graphad.ops as ops
 from graphad.ir.dims import Dim, Size
 from graphad.ir.emit import apply, handle
 from graphad.ops.joining import Concatenate
-from graphad.ops.reduction import Reduction
+from graphad.ops.reduction import Reduction, Sum
 from graphad.ops.shape import BroadcastTo, Flip, Reshape, Transpose
 from graphad.ops.slicing import Pad, Slice
 from graphad.passes.pattern import pattern, uniform, variables
@@ -126,9 +126,11 @@ def flip_of_broadcast(x: Tensor, root: Tensor) -> Tensor | None:
 
 @rule(pattern(Reduction, x, axes=axes))
 def reduction_of_ones(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor | None:
-    """sum(x, axes) -> reshape(x) where those axes have size 1; also prod, max, min, and any, all of booleans."""
+    """max(x, axes) -> reshape(x) where those axes have size 1; also min, prod, integer sum, any and all of booleans."""
     if any(x.shape[k] != 1 for k in axes) or x.dtype != root.dtype:
         return None
+    if type(root.value.node.op) is Sum and x.dtype.kind == "f":
+        return None  # NumPy's sum starts at 0.0, and 0.0 + -0.0 is 0.0; `contract` does not mind
     return ops.reshape(x, root.shape)
 
 

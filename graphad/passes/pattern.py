@@ -253,11 +253,11 @@ def _orders(p: Pattern) -> Iterator[Any]:
 
 
 def _compile_root(root: Application) -> Matcher:
-    step = _compile_application(root, check_class=False)
+    matches = _compile_node(root)
 
     def match(node: Node) -> Environment | None:
         environment: Environment = {}
-        return environment if step(Value(node, 0), environment) else None
+        return environment if matches(node, environment) else None
 
     return match
 
@@ -270,7 +270,7 @@ def _compile(p: Pattern) -> _Step:
     if isinstance(p, Scalar):
         return _compile_scalar(p.name)
     assert isinstance(p, Application)
-    return _compile_application(p, check_class=True)
+    return _compile_application(p)
 
 
 def _compile_variable(name: str) -> _Step:
@@ -304,27 +304,38 @@ def _compile_scalar(name: str) -> _Step:
     return step
 
 
-def _compile_application(p: Application, *, check_class: bool) -> _Step:
+def _compile_application(p: Application) -> _Step:
     classes = frozenset(_classes(p.op))
+    matches = _compile_node(p)
+
+    def step(value: Value, environment: Environment) -> bool:
+        node = value[0]
+        return type(node.op) in classes and matches(node, environment)
+
+    return step
+
+
+def _compile_node(p: Application) -> Callable[[Node, Environment], bool]:
+    """Compile the test of a node whose class is known to fit."""
     # Sub-patterns that can fail fast go first; variables bind wherever they stand.
     order = sorted(range(len(p.operands)), key=lambda k: isinstance(p.operands[k], Variable))
     parts = [(k, _compile(p.operands[k])) for k in order]
     attributes = [_compile_attribute(name, wanted) for name, wanted in p.attributes.items()]
     arity = len(p.operands)
 
-    def step(value: Value, environment: Environment) -> bool:
-        node = value[0]
-        if check_class and type(node.op) not in classes:
-            return False
+    def matches(node: Node, environment: Environment) -> bool:
         inputs = node.inputs
         if len(inputs) != arity and not p.any_operands:
             return False
         for k, part in parts:
             if not part(inputs[k], environment):
                 return False
-        return all([attribute(node.op, environment) for attribute in attributes])
+        for attribute in attributes:  # noqa: SIM110  # a generator costs more than the loop
+            if not attribute(node.op, environment):
+                return False
+        return True
 
-    return step
+    return matches
 
 
 def _compile_attribute(name: str, wanted: Any) -> Callable[[Op, Environment], bool]:

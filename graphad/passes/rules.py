@@ -85,8 +85,8 @@ def rule(*patterns: Pattern, fast_math: bool = False, into: str | None = None) -
     Args:
         *patterns: what to look for; every one has the same variables.
         fast_math: the rule changes IEEE results; it runs under ``optimize(..., fast_math=True)`` only.
-        into: name of the rewriting pass ("algebra", "stabilize", ...) to add the rule to. Without it the rule runs where
-            it is named: ``optimize(graph, passes=(*PIPELINE, my_rule))``.
+        into: name of the rewriting pass ("algebra", "stabilize") to add the rule to. Without it the rule runs where it
+            is named: ``optimize(graph, passes=(*PIPELINE, my_rule))``.
 
     Raises:
         ValueError: another rule has this name, or the function names what no pattern captures.

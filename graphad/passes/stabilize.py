@@ -245,7 +245,7 @@ def softmax_derivative(a: Tensor, x: Tensor) -> Tensor | None:
     return None
 
 
-SEARCHED = 64
+SEARCHED = 32
 """Nodes of a product that are searched for the sum it is divided by."""
 
 
