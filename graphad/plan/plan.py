@@ -137,7 +137,7 @@ class Plan:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plan as plain numbers and strings: totals, the steps, live bytes, and every buffer of the arena."""
+        """Return the plan as plain numbers and strings: totals, steps, live bytes, every buffer of the arena."""
         return {
             "graph": self.graph.name,
             "arena_bytes": self.arena_bytes,
@@ -171,6 +171,12 @@ class Plan:
 
     def to_svg(self, path: str | os.PathLike[str] | None = None) -> str:
         """Draw the memory timeline as SVG, write it to `path` if given, and return it."""
+        from graphad.view.memory import plan_to_svg
+
+        return plan_to_svg(self, path)
+
+    def to_svg(self, path: Any = None) -> str:
+        """Draw the arena as rectangles of address and time, write the picture to `path` if given, and return it."""
         from graphad.view.memory import plan_to_svg
 
         return plan_to_svg(self, path)

@@ -15,8 +15,9 @@ from graphad.view.drawing import Picture, rows_between
 from graphad.view.frames import BOTTOM_PADDING, SIDE_PADDING, TOP_PADDING, Frame, find_frames, nesting
 from graphad.view.geometry import Layout, PlacedBox, PlacedCluster, box_size
 from graphad.view.lettering import label_lines, text_width
+from graphad.view.network_simplex import Edge
 from graphad.view.routes import Bands, Link, route
-from graphad.view.rows import Edge, assign_rows, topological_order
+from graphad.view.rows import assign_rows, topological_order
 
 ROW_GAP = 36.0
 BOX_GAP = 22.0
@@ -25,7 +26,7 @@ _LABEL_HEIGHT = 13.0
 # Above this many bends, the longest edges run beside the picture instead of through it.
 _BENDS_PER_BOX = 4
 _BENDS_AT_LEAST = 20_000
-_STRONG_PULL, _WEAK_PULL = 4, 1
+_STRONG_PULL, _WEAK_PULL, _CLUSTER_PULL = 4, 1, 12
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ def layered_layout(picture: Picture) -> Layout:
     sizes = [box_size(box) for box in picture.boxes]
     count = len(sizes)
     points = _Points(
-        assign_rows(count, edges),
+        _rows(picture, edges),
         [width for width, _ in sizes],
         [box.cluster for box in picture.boxes],
         [[] for _ in sizes],
@@ -109,6 +110,28 @@ def layered_layout(picture: Picture) -> Layout:
     )
     arrows = route(picture, boxes, links, order, xs, bands)
     return Layout(boxes, arrows, tuple(_cluster(frame, bands) for frame in frames))
+
+
+def _rows(picture: Picture, edges: list[Edge]) -> list[int]:
+    """Give each box a row.
+
+    Every cluster has two points that are not drawn, one over and one under its boxes, which pull at each other: so a
+    cluster is low, and its boxes stay together where their arrows alone would let them drift.
+    """
+    count = len(picture.boxes)
+    pulls: list[Edge] = []
+    tops: dict[tuple[str, ...], int] = {}
+    for number, box in enumerate(picture.boxes):
+        for depth in range(1, len(box.cluster) + 1):
+            path = box.cluster[:depth]
+            if path not in tops:
+                tops[path] = count + 2 * len(tops)
+                pulls.append(Edge(tops[path], tops[path] + 1, 0, _CLUSTER_PULL))
+            pulls.append(Edge(tops[path], number, 0, 0))
+            pulls.append(Edge(number, tops[path] + 1, 0, 0))
+    rows = assign_rows(count + 2 * len(tops), edges + pulls)[:count]
+    first = min(rows)
+    return [row - first for row in rows]
 
 
 def _shared_length(one: tuple[str, ...], other: tuple[str, ...]) -> int:

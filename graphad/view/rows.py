@@ -6,26 +6,17 @@ integers, all iterative and linear in boxes and arrows up to the number of sweep
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from graphad.view.network_simplex import Edge, shorten
 
 _TIGHTENING_SWEEPS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """A request that box `lower` lies at least `length` rows under box `upper`; `weight` is the pull between them."""
-
-    upper: int
-    lower: int
-    length: int
-    weight: int
+_SIMPLEX_WORK = 3_000_000
 
 
 def assign_rows(count: int, edges: list[Edge]) -> list[int]:
     """Give each of `count` boxes a row from 0 so that no edge of an acyclic graph rises and the edges are short.
 
     Longest path from the top, then sweeps that move each box within the slack that its neighbours leave it,
-    towards the side that pulls more.  Edges that close a cycle are ignored.
+    towards the side that pulls more, then network simplex.  Edges that close a cycle are ignored.
     """
     order, kept = topological_order(count, edges)
     above: list[list[Edge]] = [[] for _ in range(count)]
@@ -47,6 +38,7 @@ def assign_rows(count: int, edges: list[Edge]) -> list[int]:
             rows[box] = row
         if not moved:
             break
+    rows = shorten(count, kept, rows, _SIMPLEX_WORK)
     first = min(rows, default=0)
     return [row - first for row in rows]
 

@@ -25,6 +25,13 @@ _AXIS_BELOW = 44.0
 _TICK_SIZE = 11.0
 # Room at the left end over a plot for the name of its upright axis.
 _NAME_WIDTH = 20.0
+# Classes of memory that are no kinds of boxes.
+_BUFFER_STYLES = {
+    "activation": Style("#cfe3f5", "#2f6c9e"),
+    "gradient": BOX_STYLES["backward"],
+    "workspace": Style("#dde3ea", "#6d7680"),
+    "state": BOX_STYLES["update"],
+}
 _GRID = "#dfe3e8"
 _BOUND_COLOUR = "#7a3b8f"
 _PEAK_COLOUR = "#b3261e"
@@ -48,6 +55,8 @@ class Rectangle:
 class Timeline:
     """A memory plan as plain numbers; `live_bytes` has one value for each of `steps`.
 
+    `outside` names what needs memory but is not in the arena, (kind, bytes) each.
+
     Raises ValueError if the lengths differ, the peak is no step, or a rectangle lies outside the steps or the
     arena.
     """
@@ -59,6 +68,7 @@ class Timeline:
     live_bytes: tuple[int, ...]
     peak_step: int
     title: str = "memory timeline"
+    outside: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.steps) != len(self.live_bytes):
@@ -122,7 +132,7 @@ class _Axes:
 
 def buffer_style(kind: str) -> Style:
     """Look up the style of a kind of buffer: that of its boxes, but never white, which here means unused."""
-    style = box_style(kind)
+    style = _BUFFER_STYLES.get(kind) or box_style(kind)
     return replace(style, fill="#dde3ea") if style.fill == "#ffffff" else style
 
 
@@ -134,8 +144,13 @@ def timeline_to_svg(timeline: Timeline) -> str:
     """
     width = _AXIS_LEFT + PLOT_WIDTH + _AXIS_RIGHT
     present = {r.kind for r in timeline.rectangles}
-    kinds = [kind for kind in BOX_STYLES if kind in present] + sorted(present - BOX_STYLES.keys())
-    head = set_heading(timeline.title, [(buffer_style(kind), kind) for kind in kinds], width)
+    known = (*_BUFFER_STYLES, *BOX_STYLES)
+    kinds = [kind for kind in known if kind in present] + sorted(present.difference(known))
+    legend = [(buffer_style(kind), kind) for kind in kinds]
+    legend += [
+        (buffer_style(kind), f"{kind}: {byte_text(count)}, not in the arena") for kind, count in timeline.outside
+    ]
+    head = set_heading(timeline.title, legend, width)
     steps = len(timeline.steps)
     arena_top = MARGIN + head.height + 18.0
     arena = _Axes(MARGIN + _AXIS_LEFT, arena_top, PLOT_WIDTH, ARENA_HEIGHT, steps, timeline.arena_bytes)

