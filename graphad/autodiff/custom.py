@@ -204,7 +204,8 @@ def _samples(cls: type[GraphOp], rules: Mapping[str, tuple[Function, int]], **at
     for size in (3, dim("d3")):
         type_ = TensorType(np.dtype(np.float64), (size,))
         graphs.append({name: _sample_graph("tanh", rule, [type_] * n) for name, (rule, n) in rules.items()})
-    cls.samples = (sample(real(3), symbolic=graphs[1], **graphs[0], **attributes),)
+    static: dict[str, Any] = {**graphs[0], **attributes}
+    cls.samples = (sample(real(3), symbolic=graphs[1], **static),)
 
 
 _samples(

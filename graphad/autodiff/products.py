@@ -19,8 +19,10 @@ from graphad.autodiff.opening import (
     Opened,
     Primals,
     Results,
+    as_graph,
     as_graph_with,
     give,
+    label_of,
     named,
     open_function,
     open_graph,
@@ -196,11 +198,19 @@ def _pair(opened: Opened, pushed: Results) -> Results:
     )
 
 
-def linearize(function: Graph | Function, *primals: Any) -> tuple[Any, Function]:
+@overload
+def linearize(function: Graph) -> tuple[Graph, Graph]: ...
+@overload
+def linearize(function: Graph | Function, *primals: Any) -> tuple[Any, Function]: ...
+def linearize(function: Graph | Function, *primals: Any) -> tuple[Any, Any]:
     """(f(primals), v -> J v): the value, and the derivative at this point as a linear function of tangents.
 
     The forward values that the linear function needs are computed once, here. It takes one tangent an argument.
+    ``linearize(graph)`` splits the JVP into two graphs: ``arguments -> (value, residuals)``, to be run once, and
+    ``(residuals, tangents) -> tangent``, to be run for each direction.
     """
+    if isinstance(function, Graph) and not primals:
+        return _linearize_graph(function)
     opened = open_function(function, primals, {}, None)
     stand_ins = _tangent_inputs(opened.primals)
     pushed = _pushed(opened, stand_ins)
@@ -212,6 +222,36 @@ def linearize(function: Graph | Function, *primals: Any) -> tuple[Any, Function]
         return give(Results(pending, pushed.container, pushed.names), present(stand_ins), given)
 
     return value, push
+
+
+def _linearize_graph(graph: Graph) -> tuple[Graph, Graph]:
+    with recording() as found:
+        opened = open_graph(graph, None)
+        stand_ins = _tangent_inputs(opened.primals)
+        pushed = _pushed(opened, stand_ins)
+        kept = residuals(pushed.tensors, present(stand_ins))
+        labels = [f"residual.{k}" for k in range(len(kept))]
+        places = tuple_of([Leaf()] * len(kept))
+        first = Results(
+            [*opened.outputs, *kept],
+            tuple_of([opened.container, places]),
+            [*named("value", opened.output_names), *labels],
+        )
+        inputs = [make_input(label, t.type) for label, t in zip(labels, kept, strict=True)]
+        outputs = substitute_tensors(pushed.tensors, kept, inputs)
+        both = [*inputs, *present(stand_ins)]
+        tangents = with_holes(opened.primals.container, opened.primals.varies)
+        linear = Graph(
+            f"linear_{graph.name}",
+            tuple(t.value for t in both),
+            tuple(t.value for t in outputs),
+            tuple(label_of(t) for t in both),
+            tuple(pushed.names),
+            tuple_of([places, tangents]),
+            pushed.container,
+            assumptions=tuple(dict.fromkeys((*graph.assumptions, *found))),
+        )
+        return as_graph(graph, first, found, "residuals"), linear
 
 
 @overload

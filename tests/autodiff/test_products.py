@@ -148,8 +148,10 @@ def test_derivatives_of_derivatives_in_every_order_of_modes():
     reverse_reverse = ga.grad(lambda x: np.sum(ga.grad(g)(x)))(X)
     forward_reverse = ga.jvp(ga.grad(g), (X,), (ones,))[1]
     reverse_forward = ga.grad(lambda x: ga.jvp(g, (x,), (ones,))[1])(X)
+
     def elementwise(x):
         return np.exp(np.sin(x))
+
     forward_forward = ga.jvp(lambda x: ga.jvp(elementwise, (x,), (ones,))[1], (X,), (ones,))[1]
     for got in (reverse_reverse, forward_reverse, reverse_forward, forward_forward):
         np.testing.assert_allclose(got, expected, rtol=1e-13)
@@ -224,3 +226,16 @@ def test_stop_gradient():
     np.testing.assert_array_equal(g, X)
     p = ga.stop_gradient({"a": X, "b": [X]})
     assert p["a"] is X
+
+
+def test_linearize_splits_a_graph():
+    graph = ga.trace(lambda p: np.exp(np.sin(p["x"])) * p["n"], {"x": X, "n": 2})
+    first, linear = ga.linearize(graph)
+    assert linear.input_names[-1] == "tangent.p.x" and linear.output_names == ("tangent",)
+    value, kept = first({"x": X, "n": 2})
+    np.testing.assert_allclose(value, 2 * np.exp(np.sin(X)))
+    for v in (X, np.ones(3)):
+        np.testing.assert_allclose(linear(kept, ({"x": v, "n": None},)), value * np.cos(X) * v)
+    # What does not depend on the direction is in the first graph.
+    assert {n.op.name for n in linear.nodes} <= {"input", "constant", "broadcast_to", "mul", "cast"}
+    assert parse(str(linear)) == linear and parse(str(first)) == first
