@@ -48,10 +48,12 @@ _LAZY: dict[str, str] = {
     **dict.fromkeys(
         ("EagerTensor", "arange", "eye", "full", "no_grad", "ones", "tensor", "zeros"), "graphad.eager"
     ),
+    "build": "graphad.tracing.build",
     "diff": "graphad.ir.diff",
     **dict.fromkeys(("load", "save"), "graphad.files"),
     "parse": "graphad.ir.parser",
     "print_graph": "graphad.ir.printer",
+    "register_container": "graphad.ir.containers",
 }
 
 __all__ = ["Graph", "GraphadError", "Node", "Tensor", "TensorType", "Value", "dim", "role", "scope", "spec", "trace"]
@@ -68,6 +70,8 @@ def __getattr__(name: str) -> Any:
 
 if TYPE_CHECKING:
     # isort: off
+    from graphad.tracing.build import build as build
+    from graphad.ir.containers import register_container as register_container
     from graphad.eager import (
         EagerTensor as EagerTensor,
         arange as arange,

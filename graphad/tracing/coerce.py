@@ -95,7 +95,7 @@ def _loop_dtype(ufunc: np.ufunc, kinds: tuple[Any, ...], result: DType | None = 
 
     `result` is the dtype that the result must have, if one is asked for.
     """
-    wanted = {} if result is None else {"signature": (*(None,) * ufunc.nin, result)}
+    wanted: dict[str, Any] = {} if result is None else {"signature": (*(None,) * ufunc.nin, result)}
     try:
         loop = ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout), **wanted)
     except TypeError:
