@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -168,12 +167,6 @@ class Plan:
                 for p in self.placed()
             ],
         }
-
-    def to_svg(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Draw the memory timeline as SVG, write it to `path` if given, and return it."""
-        from graphad.view.memory import plan_to_svg
-
-        return plan_to_svg(self, path)
 
     def to_svg(self, path: Any = None) -> str:
         """Draw the arena as rectangles of address and time, write the picture to `path` if given, and return it."""
