@@ -24,7 +24,7 @@ ONE: Polynomial = {(): 1}
 MAX_TERMS = 256
 MAX_DEGREE = 64
 MAX_SHIFTED_TERMS = 4096
-MAX_DIVISOR_WORK = 200_000
+MAX_DIVISOR_WORK = 2_000
 
 
 def constant(value: int) -> Polynomial:
