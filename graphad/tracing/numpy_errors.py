@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from graphad.ir.errors import GraphadError, TraceError
 from graphad.ir.location import Location, is_internal
+
+
+@contextmanager
+def explaining() -> Iterator[None]:
+    """Turn NumPy's errors about traced arrays, raised inside, into graphad's own (with NumPy's as the cause)."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        better = explained(error)
+        if better is None:
+            raise
+        raise better from error
 
 
 def explained(error: Exception) -> GraphadError | None:

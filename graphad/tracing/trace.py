@@ -19,7 +19,7 @@ from graphad.ir.location import user_location
 from graphad.ir.node import Node, Value
 from graphad.ir.types import TensorType, as_dtype
 from graphad.tracing.coerce import as_tensor
-from graphad.tracing.numpy_errors import explained
+from graphad.tracing.numpy_errors import explaining
 from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -160,13 +160,8 @@ def trace(function: Callable[..., Any], *examples: Any, name: str | None = None,
         inputs = [make_input(label, leaf_type(leaf, label)) for label, leaf in zip(labels, leaves, strict=True)]
         tensors = unflatten(container, inputs)
         positional = len(tensors) - len(by_keyword)
-        try:
+        with explaining():
             result = function(*tensors[:positional], **dict(zip(by_keyword, tensors[positional:], strict=True)))
-        except (TypeError, ValueError) as error:
-            better = explained(error)
-            if better is None:
-                raise
-            raise better from error
         return close(name or graph_name(function), inputs, container, result, assumptions)
 
 
