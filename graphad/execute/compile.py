@@ -40,10 +40,11 @@ def compile(
     """Plan a graph's memory and return an Executable.
 
     Args:
-        function: a Graph, compiled as it is; or a function, traced on `examples` and optimised with the default pipeline.
+        function: a Graph, compiled as it is; or a function, traced on `examples` and optimised with the default
+            pipeline.
         *examples: for a function, an array or a `spec(shape, dtype)` for each argument.
-        updates: state and its next value by name, ``{"params": "new_params"}``: the Executable keeps these inputs and sets
-            them at the end of each call; a call passes only the rest and returns only the rest.
+        updates: state and its next value by name, ``{"params": "new_params"}``: the Executable keeps these inputs and
+            sets them at the end of each call; a call passes only the rest and returns only the rest.
         state: first values of the state, by argument name. Without it they come from `graph.initial`, or from the
             examples where these are arrays; `Executable.set_state` sets them at any time.
         optimize: the pass to run on the graph instead, for a Graph or a function.

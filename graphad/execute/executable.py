@@ -46,8 +46,8 @@ class Memory:
 
     def __str__(self) -> str:
         return (
-            f"peak {self.peak:,} bytes = arena {self.arena:,} (lower bound {self.lower_bound:,}) + results {self.results:,}; "
-            f"state {self.state:,}, constants {self.constants:,}, inputs {self.inputs:,}"
+            f"peak {self.peak:,} bytes = arena {self.arena:,} (lower bound {self.lower_bound:,}) "
+            f"+ results {self.results:,}; state {self.state:,}, constants {self.constants:,}, inputs {self.inputs:,}"
         )
 
 
@@ -66,8 +66,8 @@ class Executable:
         Args:
             graph: what a call computes.
             updates: state and its next value, by name: ``{"params": "new_params"}``. These inputs are kept here,
-                leave the call's arguments, and are set at the end of each call; their new values leave the result (give a
-                value twice, under two names, to have it in both). Inputs with an initial value are state as well.
+                leave the call's arguments, and are set at the end of each call; their new values leave the result
+                (give a value twice, under two names, to have it in both). Inputs with an initial value are state too.
             state: values of state by argument name, before `graph.initial`.
 
         Raises ExecutionError for names or types that do not fit.

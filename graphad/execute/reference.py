@@ -40,7 +40,7 @@ def aligned_empty(nbytes: int) -> Array:
 
 def aligned_array(type_: TensorType) -> Array:
     """Return an uninitialised array that starts at a multiple of the alignment."""
-    return aligned_empty(int(type_.nbytes)).view(type_.dtype).reshape(type_.shape)  # type: ignore[arg-type]  # static
+    return aligned_empty(int(type_.nbytes)).view(type_.dtype).reshape(type_.shape)
 
 
 class Program:
@@ -216,13 +216,7 @@ class Program:
             if copy.buffer is not None:
                 start = self.plan.arena.offsets[copy.buffer]
                 type_ = copy.value.type
-                staged = (
-                    self.arena[start : start + found.sizes[copy.buffer]]
-                    .view(type_.dtype)
-                    .reshape(
-                        type_.shape  # type: ignore[arg-type]  # planned graphs are static
-                    )
-                )
+                staged = self.arena[start : start + found.sizes[copy.buffer]].view(type_.dtype).reshape(type_.shape)
                 if step == BEFORE:
                     target = staged
                 else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphad.plan.arena import aligned
-from graphad.plan.plan import Plan, PlacedBuffer
+from graphad.plan.plan import PlacedBuffer, Plan
 from graphad.plan.stats import stats
 
 TOP_TENSORS = 10
@@ -17,7 +17,7 @@ def report(plan: Plan) -> str:
     excess = plan.arena_bytes / plan.lower_bound_bytes - 1 if plan.lower_bound_bytes else 0.0
     lines = [
         f"executable {plan.graph.name} (reference: NumPy, op by op)",
-        f"  steps          {len(found.steps):,}: {found.in_place:,} in place, {hosts:,} with temporaries of NumPy's own",
+        f"  steps          {len(found.steps):,}: {found.in_place:,} in place, {hosts:,} with temporaries of their own",
         f"  ops            {', '.join(f'{name} {times}' for name, times in counts.by_op.items()) or 'none'}",
         f"  FLOPs          {counts.flops:,}",
         f"  bytes moved    {counts.bytes_moved:,}",

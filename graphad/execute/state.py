@@ -45,8 +45,8 @@ def resolve_updates(graph: Graph, updates: Mapping[str, str]) -> dict[int, int]:
             wanted, given = graph.inputs[position].type, graph.outputs[output].type
             if wanted != given:
                 raise ExecutionError(
-                    f"update {graph.input_names[position]!r} <- {graph.output_names[output]!r}: the state is {wanted}, its "
-                    f"new value is {given}. Cast the new value (astype), or begin with state of its type",
+                    f"update {graph.input_names[position]!r} <- {graph.output_names[output]!r}: the state is {wanted}, "
+                    f"its new value is {given}. Cast the new value (astype), or begin with state of its type",
                     location=graph.outputs[output].node.location,
                 )
             found[position] = output

@@ -58,11 +58,15 @@ class Interpreter(Generic[T]):
 
 
 class Evaluator(Interpreter[Array]):
-    """NumPy's meaning of a graph: every op by its `evaluate`."""
+    """NumPy's meaning of a graph: every op by its `evaluate`.
+
+    What is not a view is dense in row-major order: NumPy sums in the order of memory, so layouts reach the last bits.
+    """
 
     def visit(self, node: Node, operands: tuple[Array, ...]) -> tuple[Array, ...]:
         results = node.op.evaluate(*operands)
-        return results if isinstance(results, tuple) else (results,)
+        found = results if isinstance(results, tuple) else (results,)
+        return found if node.op.view else tuple([np.asarray(result, order="C") for result in found])
 
 
 class Inliner(Interpreter["Tensor"]):

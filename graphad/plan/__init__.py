@@ -1,4 +1,4 @@
-"""Planning: in which order a graph runs, how long each buffer lives, and where it lies. Frozen results beside the graph."""
+"""Planning: in which order a graph runs, how long each buffer lives, where it lies. Frozen results beside the graph."""
 
 from __future__ import annotations
 

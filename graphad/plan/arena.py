@@ -170,7 +170,7 @@ def check_no_overlap(lifetimes: Lifetimes, arena: Arena) -> None:
         for low, high, other in live[max(at - 1, 0) : at + 1]:
             if low < offset + size and offset < high:
                 raise VerifyError(
-                    f"buffers {other} (bytes {low} to {high}) and {b} (bytes {offset} to {offset + size}) are both live "
-                    f"at step {start}"
+                    f"buffers {other} (bytes {low} to {high}) and {b} (bytes {offset} to {offset + size}) are both "
+                    f"live at step {start}"
                 )
         live.insert(at, (offset, offset + size, b))

@@ -45,7 +45,7 @@ class Buffers:
         sizes: bytes of each buffer.
         made_at: the step that makes each buffer; -1 for what stands before the first step.
         homes: `Home.ARENA` for what a step makes, or where it stands.
-        reads, first_read: the buffers step k reads are ``reads[first_read[k]:first_read[k + 1]]``; a view reads nothing.
+        reads, first_read: the buffers step k reads are ``reads[first_read[k]:first_read[k + 1]]``; views read nothing.
         in_place_steps: the steps whose result may overwrite an operand.
     """
 
@@ -132,7 +132,9 @@ def find_buffers(graph: Graph, steps: Sequence[Node]) -> Buffers:
     get_size = known_sizes.get
     value = len(buffer_of)
     buffer = len(sizes)
-    read = reads.append
+    # Looking a method up costs as much as the append itself.
+    read, end_reads = reads.append, first_read.append
+    append_size, append_buffer, append_step = sizes.append, buffer_of.append, made_at.append
     for step, node in enumerate(steps):
         op = node.op
         types = node.types
@@ -144,22 +146,22 @@ def find_buffers(graph: Graph, steps: Sequence[Node]) -> Buffers:
             if is_dense or op.name != "reshape" or strides_of(Value(node, 0)) is not None:
                 if id(types[0]) not in known_sizes:
                     size_of(types[0])
-                buffer_of.append(buffer_of[operand])
+                append_buffer(buffer_of[operand])
                 if not is_dense:
                     strided.add(value)
                 value += 1
-                first_read.append(len(reads))
+                end_reads(len(reads))
                 continue
         for operand_node, index in node.inputs:
             read(buffer_of[number[operand_node] + index])
-        first_read.append(len(reads))
+        end_reads(len(reads))
         for type_ in types:
-            buffer_of.append(buffer)
             size = get_size(id(type_))
-            sizes.append(size_of(type_) if size is None else size)
-            made_at.append(step)
-            value += 1
+            append_size(size_of(type_) if size is None else size)
+            append_buffer(buffer)
+            append_step(step)
             buffer += 1
+        value += len(types)
         if op.in_place:
             in_place_steps.append(step)
     homes += [0] * (buffer - len(homes))

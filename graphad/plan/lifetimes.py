@@ -27,7 +27,7 @@ BEFORE = -1
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Copy `value` to result or state `index` (by `home`) after step `step`: BEFORE, or the number of steps for the end.
+    """Copy `value` to result or state `index` (by `home`) after step `step` (BEFORE; the number of steps for the end).
 
     With `buffer` set, the copy goes by way of that arena buffer: there before the first step, on at the end. State that
     takes the old value of other state needs it.
@@ -116,7 +116,6 @@ class _Sharing:
         """By buffer that is to lie in a state's buffer: the position of the state."""
         self.met: set[int] = set()
         """States whose own old value is overwritten in place by the first step of the chain that makes the new one."""
-        self.taken: set[int] = set()
 
     def number(self, value: Value) -> int:
         return self.buffers.number[value[0]] + value[1]
@@ -128,11 +127,11 @@ class _Sharing:
         group, in_place = self._overwrite()
         self._settle_states()
         buffers = self.buffers
-        buffer_of = buffers.buffer_of
-        if in_place:
-            buffer_of = np.array(group, np.int64)[np.array(buffer_of, np.int64)].tolist()
-        homes, taken = self.homes, self.taken
-        arena = [b for b, home in enumerate(homes) if home == 0 and b not in taken]
+        became = np.array(group, np.int64)
+        buffer_of = became[np.array(buffers.buffer_of, np.int64)].tolist() if in_place else buffers.buffer_of
+        own = became == np.arange(len(became))
+        arena = np.flatnonzero(own & (np.array(self.homes, np.int64) == Home.ARENA))
+        by_start = np.argsort(np.array(self.starts, np.int64)[arena], kind="stable")
         return Lifetimes(
             self.graph,
             self.steps,
@@ -142,9 +141,9 @@ class _Sharing:
             buffers.sizes,
             self.starts,
             self.last,
-            homes,
+            self.homes,
             self.places,
-            sorted(arena, key=self.starts.__getitem__),
+            arena[by_start].tolist(),
             tuple(sorted(self.copies, key=lambda copy: copy.step)),
             dict(self.updates),
             in_place,
@@ -217,33 +216,32 @@ class _Sharing:
 
     def _overwrite(self) -> tuple[list[int], int]:
         """Let steps overwrite operands that die there; returns the buffer each buffer became, and how many steps do."""
-        buffers, last, homes, starts, taken = self.buffers, self.last, self.homes, self.starts, self.taken
-        number, buffer_of, strided, sizes, steps = (
-            buffers.number,
-            buffers.buffer_of,
-            buffers.strided,
-            buffers.sizes,
-            self.steps,
-        )
-        group = list(range(len(sizes)))
+        buffers, last, homes, starts = self.buffers, self.last, self.homes, self.starts
+        number, buffer_of, strided, steps = buffers.number, buffers.buffer_of, buffers.strided, self.steps
+        group = list(range(len(buffers.sizes)))
+        claims = self.claims
         count = 0
         for step in reversed(buffers.in_place_steps):
             node = steps[step]
             target = group[buffer_of[number[node]]]
-            if target in self.claims:
-                chosen = self._towards_state(node, step, self.claims[target])
+            chosen = -1
+            if target in claims:
+                chosen = self._towards_state(node, step, claims[target])
             else:
-                chosen = -1
                 type_ = node.types[0]
+                sees_strided = False
                 for operand, index in node.inputs:
                     v = number[operand] + index
-                    b = buffer_of[v]
-                    if last[b] != step or homes[b] or v in strided:
+                    if v in strided:
+                        sees_strided = True
                         continue
-                    other = operand.types[index]
-                    if (other is type_ or other == type_) and (not strided or self._reads_densely(node, b)):
-                        chosen = b
-                        break
+                    b = buffer_of[v]
+                    if chosen < 0 and last[b] == step and not homes[b]:
+                        other = operand.types[index]
+                        if other is type_ or other == type_:
+                            chosen = b
+                if sees_strided and chosen >= 0 and not self._reads_densely(node, chosen):
+                    continue
             if chosen < 0:
                 continue
             count += 1
@@ -252,7 +250,6 @@ class _Sharing:
                 continue
             group[chosen] = target
             starts[target] = starts[chosen]
-            taken.add(chosen)
         return group, count
 
     def _dying(self, node: Node, step: int) -> list[tuple[int, Value]]:
@@ -278,7 +275,7 @@ class _Sharing:
         if any(b == own for b, _ in dying):
             return own
         arena = [(b, value) for b, value in dying if self.homes[b] == Home.ARENA]
-        for b, value in arena:
+        for b, _ in arena:
             made_at = self.starts[b]
             maker = self.steps[made_at]
             if maker.op.in_place and any(c == own for c, _ in self._dying(maker, made_at)):

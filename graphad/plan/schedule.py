@@ -125,7 +125,7 @@ def free_moves(buffers: Buffers) -> list[int]:
 
 
 def _neighbours(buffers: Buffers) -> tuple[list[list[int]], list[list[int]], list[int]]:
-    """Return what each step makes, which steps read each buffer (once each), and how many buffers each step waits for."""
+    """Return what each step makes, the steps that read each buffer, and how many buffers each step waits for."""
     steps = len(buffers.steps)
     made: list[list[int]] = [[] for _ in range(steps)]
     for b, step in enumerate(buffers.made_at):
@@ -142,7 +142,7 @@ def _neighbours(buffers: Buffers) -> tuple[list[list[int]], list[list[int]], lis
 
 
 def with_views_and_sources(buffers: Buffers, order: Sequence[int]) -> list[int]:
-    """Return `order` (of what makes buffers) with views right after what they view, and sources before their first reader."""
+    """Return `order` with views put in right after what they view, and sources moved to before their first reader."""
     steps = buffers.steps
     makes = bytearray(len(steps))
     for step in buffers.made_at:

@@ -1,4 +1,4 @@
-"""Stats: what a graph costs, in a few numbers that print as a table. The counting itself stands in `graphad.ir.counts`."""
+"""Stats: what a graph costs, in a few numbers that print as a table. `graphad.ir.counts` does the counting."""
 
 from __future__ import annotations
 

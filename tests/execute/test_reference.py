@@ -41,7 +41,7 @@ def drawn(cls: type, k: int) -> tuple:
 
 
 def graph_of(op: object, arrays: list, around: bool) -> Graph:
-    """The op on inputs; `around` puts a copy of each operand before it and reads its results, so that it meets the arena."""
+    """The op on inputs; `around` puts a copy before each operand and a reader after each result: all in the arena."""
     inputs = [make_input(f"x{k}", type_of(a)) for k, a in enumerate(arrays)]
     operands = [ops.concatenate([t], 0) if t.ndim else t for t in inputs] if around else inputs
     results = apply_all(op, *operands)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""An independent account of live memory: from the graph and the arrays that a program really uses, nothing of the planner."""
+"""An independent account of live memory, from the graph and the arrays that a program really uses."""
 
 from __future__ import annotations
 

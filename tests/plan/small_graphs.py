@@ -1,4 +1,4 @@
-"""Random graphs for planning: a list of integers, each one op on values made before, so that Hypothesis can shrink them."""
+"""Random graphs for planning: a list of integers, each one op on earlier values, so that Hypothesis can shrink them."""
 
 from __future__ import annotations
 
