@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphad.ir.counts import total
-from graphad.ir.dims import Dim, product, static
+from graphad.ir.dims import Dim, dim, product, static
 from graphad.ir.emit import apply, apply_all, emit
 from graphad.ir.errors import fail
 from graphad.ir.graph import Graph, flat_containers
@@ -250,15 +250,15 @@ def _program(body: Graph) -> Program:
     return Program(body.inputs, body.outputs[0], tuple(views), tuple(steps), tuple(numbers), tuple(scratch))
 
 
-def _example() -> Graph:
-    """Return the body of the sample: tanh(x + y) * 2 with y broadcast."""
+def _example(m: Dim, n: Dim) -> Graph:
+    """Return the body of the sample: tanh(x + y) * 2 with y broadcast to [m,n]."""
     f64 = np.dtype(np.float64)
-    x, y = (Value(emit(Input(f"x{k}", TensorType(f64, shape)), ()), 0) for k, shape in enumerate(((3, 4), (4,))))
-    wide = Value(emit(BroadcastTo((3, 4)), (y,)), 0)
-    two = Value(emit(BroadcastTo((3, 4)), (Value(emit(Constant(np.array(2.0)), ()), 0),)), 0)
+    x, y = (Value(emit(Input(f"x{k}", TensorType(f64, shape)), ()), 0) for k, shape in enumerate(((m, n), (n,))))
+    wide = Value(emit(BroadcastTo((m, n)), (y,)), 0)
+    two = Value(emit(BroadcastTo((m, n)), (Value(emit(Constant(np.array(2.0)), ()), 0),)), 0)
     inner = Value(emit(Tanh(), (Value(emit(Add(), (x, wide)), 0),)), 0)
     result = Value(emit(Mul(), (inner, two)), 0)
     return Graph("fused", (x, y), (result,), ("x0", "x1"), ("out",), *flat_containers(2, 1))
 
 
-Fused.samples = (sample(real(3, 4), real(4), body=_example()),)
+Fused.samples = (sample(real(3, 4), real(4), body=_example(3, 4), symbolic={"body": _example(dim("d3"), dim("d4"))}),)
