@@ -124,6 +124,8 @@ def locate(x: Tensor, index: Any) -> Place:
     indices: list[Tensor] = []
     position = 0
     for k, item in enumerate(items):
+        if item is Ellipsis:
+            continue
         if item is None:
             shape.append(1)
             continue
@@ -207,7 +209,9 @@ def _expanded(x: Tensor, items: list[Any]) -> list[Any]:
     if used > x.ndim:
         raise OutOfBoundsError(f"too many indices ({used}) for {x.type}", location=here())
     at = dots[0] if dots else len(items)
-    return [*items[:at], *[slice(None)] * (x.ndim - used), *items[at + len(dots) :]]
+    whole = [slice(None)] * (x.ndim - used)
+    # An Ellipsis that stands for no axis stays: between index arrays it still sets them apart.
+    return [*items[:at], *(whole or items[at : at + len(dots)]), *items[at + len(dots) :]]
 
 
 def _check_mask(mask: np.ndarray[Any, Any], x: Tensor, axis: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from comparing import assert_same, check, random
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import graphad as ga
@@ -195,6 +195,7 @@ def shapes_and_indices(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[object, 
 
 
 @settings(max_examples=300, deadline=None)
+@example(((1, 1, 1, 1), (None, 0, ..., 0, np.array([0, 0]), 0)))
 @given(shapes_and_indices())
 def test_random_indices(case: tuple[tuple[int, ...], tuple[object, ...]]) -> None:
     shape, index = case
