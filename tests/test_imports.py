@@ -32,6 +32,7 @@ FLOORS = {
 
 DOORS = {
     "ir/graph.py": "methods of Graph forward to the rooms above, importing on first use",
+    "plan/plan.py": "Plan.to_svg draws itself",
     "tracing/tensor.py": "Tensor.at hands out the writer of graphad.numpy",
 }
 """Files that may import upwards inside functions, and why."""
