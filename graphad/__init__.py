@@ -17,7 +17,7 @@ from graphad.ir.types import TensorType
 from graphad.tracing import Tensor
 from graphad.tracing.trace import spec, trace
 
-import graphad.numpy  # isort: skip  # fills the table of NumPy functions
+from graphad import numpy as numpy  # isort: skip  # fills the table of NumPy functions
 
 __version__ = "0.1.0"
 
@@ -45,9 +45,7 @@ _LAZY: dict[str, str] = {
         "graphad.autodiff",
     ),
     **dict.fromkeys(("Executable", "compile", "jit"), "graphad.execute"),
-    **dict.fromkeys(
-        ("EagerTensor", "arange", "eye", "full", "no_grad", "ones", "tensor", "zeros"), "graphad.eager"
-    ),
+    **dict.fromkeys(("EagerTensor", "arange", "eye", "full", "no_grad", "ones", "tensor", "zeros"), "graphad.eager"),
     "build": "graphad.tracing.build",
     "diff": "graphad.ir.diff",
     **dict.fromkeys(("load", "save"), "graphad.files"),

@@ -236,9 +236,10 @@ def run_graph(options: argparse.Namespace) -> int:
     # Without initial values every input is an argument.
     executable = ga.compile(dataclasses.replace(graph, initial={}))
     result = executable(*unflatten(graph.input_container, arrays))
-    results, _ = flatten(result, lambda leaf: isinstance(leaf, np.ndarray))
+    results: list[Any] = flatten(result, lambda leaf: isinstance(leaf, np.ndarray))[0]
     if options.output is not None:
-        np.savez(options.output, **dict(zip(graph.output_names, results, strict=True)))
+        named: dict[str, Any] = dict(zip(graph.output_names, results, strict=True))
+        np.savez(options.output, **named)
         print(f"written to {options.output}")
     else:
         for name, result in zip(graph.output_names, results, strict=True):
@@ -247,9 +248,8 @@ def run_graph(options: argparse.Namespace) -> int:
 
 
 def _random(type_: Any, rng: np.random.Generator) -> np.ndarray[Any, Any]:
-    if type_.dtype.kind == "f":
-        return rng.normal(size=type_.shape).astype(type_.dtype)
-    return rng.integers(0, 2, size=type_.shape).astype(type_.dtype)
+    drawn = rng.normal(size=type_.shape) if type_.dtype.kind == "f" else rng.integers(0, 2, size=type_.shape)
+    return np.asarray(drawn).astype(type_.dtype)
 
 
 def plan_graph(options: argparse.Namespace) -> int:

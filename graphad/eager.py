@@ -48,7 +48,7 @@ class Data(Constant):
     """The values of an eager tensor: a constant to a graph that captures it, an input to eager execution."""
 
     no_gradient = "has no operands"
-    samples = (sample(array=np.array([1.5, -0.0])),)
+    samples = (sample(array=np.array([1.5, -0.0])), sample(array=np.array(7, np.int32)))
 
 
 class _State(threading.local):
@@ -77,6 +77,7 @@ class EagerTensor(Tensor):
     """A tensor whose value can be asked for, and that `backward` fills `.grad` of."""
 
     __slots__ = ("_requires_grad", "grad")
+    passes_on = True
 
     def __init__(self, value: Value) -> None:
         if not _state.recording and type(value.node.op) is not Data:
@@ -157,11 +158,11 @@ class EagerTensor(Tensor):
         """Compute the value, if it is not known, and return it as a read-only array."""
         return _value(self)
 
-    def item(self, *arguments: Any) -> Any:  # type: ignore[override]
+    def item(self, *arguments: Any) -> Any:
         """Return the element as a Python number."""
         return self.numpy().item(*arguments)
 
-    def tolist(self) -> Any:  # type: ignore[override]
+    def tolist(self) -> Any:
         """Return the elements as nested lists."""
         return self.numpy().tolist()
 

@@ -29,13 +29,14 @@ from graphad.ir.location import user_location
 from graphad.ir.types import TensorType, is_float
 from graphad.ir.walk import evaluate
 from graphad.tracing.coerce import as_tensor
+from graphad.tracing.numpy_errors import explaining
 from graphad.tracing.tensor import Tensor
 from graphad.tracing.trace import (
     bind_arguments,
     input_labels,
     is_leaf,
     leaf_type,
-    make_input,
+    make_argument,
     output_labels,
 )
 
@@ -128,7 +129,9 @@ def name_of(function: Callable[..., Any]) -> str:
 def run(function: Callable[..., Any], arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Opened:
     """Call the function and take its result apart."""
     name = name_of(function)
-    leaves, container = flatten(function(*arguments, **keywords), is_leaf)
+    with explaining():
+        result = function(*arguments, **keywords)
+    leaves, container = flatten(result, is_leaf)
     graph_like = [leaf for leaf in leaves if not isinstance(leaf, TensorType)]
     if len(graph_like) < len(leaves):
         raise DerivativeError(f"{name} returned a spec, not an array", location=user_location())
@@ -188,8 +191,7 @@ def _stand_in(leaf: Any, label: str) -> Tensor | None:
             "differentiate the graph",
             location=user_location(),
         )
-    type_ = leaf_type(leaf, label)
-    return make_input(label, type_) if is_float(type_.dtype) else None
+    return make_argument(label, leaf) if is_float(leaf_type(leaf, label).dtype) else None
 
 
 def _expect_variable(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphad.execute.compile import compile, jit
+from graphad.execute.compiling import compile, jit
 from graphad.execute.executable import Executable
 
 __all__ = ["Executable", "compile", "jit"]

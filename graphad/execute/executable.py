@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,11 +202,12 @@ class Executable:
             leaves = flatten_arguments(self._call_graph, arguments, keywords)
         return self._run([self._fit(k, leaf) for k, leaf in enumerate(leaves)])
 
-    def matches(self, leaves: list[Any]) -> bool:
-        """Tell whether flat arguments are arrays of exactly the types the graph takes."""
-        types = self._types
-        for (dtype, shape), leaf in zip(types, leaves, strict=True):
-            if type(leaf) is not np.ndarray or leaf.shape != shape or leaf.dtype != dtype:
+    def matches(self, leaves: Sequence[Any], classes: Sequence[Any]) -> bool:
+        """Tell whether flat arguments are of these classes, and the arrays among them of the types the graph takes."""
+        for (dtype, shape), leaf, cls in zip(self._types, leaves, classes, strict=True):
+            if type(leaf) is not cls:
+                return False
+            if cls is np.ndarray and (leaf.shape != shape or leaf.dtype != dtype):
                 return False
         return True
 

@@ -80,18 +80,11 @@ def _literal_text(value: object) -> str:
     text = repr(value)
     try:
         read = ast.literal_eval(text)
-        same = (
-            type(read) is type(value)
-            and bool(read == value)
-            and repr(read) == text
-            and len(text) <= MAX_LITERAL
-        )
+        same = type(read) is type(value) and bool(read == value) and repr(read) == text and len(text) <= MAX_LITERAL
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         same = False
     if not same:
-        raise ContainerError(
-            f"{text[:80]} is not a Python literal, so it cannot be written as part of a container"
-        )
+        raise ContainerError(f"{text[:80]} is not a Python literal, so it cannot be written as part of a container")
     if type(value) in (int, str, bytes):
         return text
     # A backquote can only stand inside a string, where the escape means the same.

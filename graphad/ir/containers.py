@@ -347,9 +347,7 @@ def _fits(cls: type, branch: Branch) -> bool:
         return cls in _custom_classes and len(branch.static) == 1
     if branch.kind == "namedtuple":
         # `_make` of a class that only looks like a namedtuple could be anything.
-        return (
-            issubclass(cls, tuple) and vars(cls).get("_fields", getattr(cls, "_fields", None)) == branch.keys
-        )
+        return issubclass(cls, tuple) and vars(cls).get("_fields", getattr(cls, "_fields", None)) == branch.keys
     if not dataclasses.is_dataclass(cls):
         return False
     return _dataclass_fields(cls) == (branch.keys, tuple(name for name, _ in branch.static))

@@ -208,9 +208,7 @@ def equal(a: Dim, b: Dim) -> bool:
     if not numerator:
         return True
     negated = {monomial: -value for monomial, value in numerator.items()}
-    if not (
-        never_divisible(numerator, 0) or proves_at_least(numerator, 1, 0) or proves_at_least(negated, 1, 0)
-    ):
+    if not (never_divisible(numerator, 0) or proves_at_least(numerator, 1, 0) or proves_at_least(negated, 1, 0)):
         _note("!=", a, b)
     return False
 
@@ -392,9 +390,7 @@ def _shape_text(shape: Sequence[Dim]) -> str:
 def _evaluate(p: Polynomial, binding: Mapping[str, Dim]) -> Dim:
     total: Dim = 0
     for monomial, coefficient in p.items():
-        total = total + coefficient * product(
-            binding[name] if name in binding else dim(name) for name in monomial
-        )
+        total = total + coefficient * product(binding[name] if name in binding else dim(name) for name in monomial)
     return total
 
 
@@ -431,8 +427,7 @@ def _fraction(numerator: Polynomial, denominator: Polynomial) -> Dim:
         return numerator.get((), 0)
     size = object.__new__(Size)
     key = tuple(
-        tuple((monomial, p[monomial]) for monomial in sorted(p, key=leading_first))
-        for p in (numerator, denominator)
+        tuple((monomial, p[monomial]) for monomial in sorted(p, key=leading_first)) for p in (numerator, denominator)
     )
     object.__setattr__(size, "_numerator", numerator)
     object.__setattr__(size, "_denominator", denominator)
@@ -454,9 +449,7 @@ def _lowest_terms(numerator: Polynomial, denominator: Polynomial) -> tuple[Polyn
 
 
 def _never_integer(numerator: Polynomial, denominator: Polynomial) -> bool:
-    return (
-        is_constant(denominator) and denominator != ONE and never_divisible(numerator, content(denominator))
-    )
+    return is_constant(denominator) and denominator != ONE and never_divisible(numerator, content(denominator))
 
 
 def _parts(d: Dim) -> tuple[Polynomial, Polynomial]:

@@ -120,7 +120,7 @@ def handle(value: Value) -> Tensor:
 def _handle_class(operands: tuple[Tensor, ...]) -> type[Tensor]:
     plain = _tensor[0]
     for operand in operands:
-        if operand.__class__ is not plain:  # a subclass (an eager tensor) passes on to its results
+        if operand.__class__ is not plain and operand.passes_on:
             return operand.__class__
     return plain
 

@@ -37,9 +37,7 @@ class Operand:
         return np.asarray(rng.uniform(self.low, self.high, self.shape)).astype(dtype)
 
 
-def real(
-    *shape: int, low: float = -2.0, high: float = 2.0, dtype: str = "float64", distinct: bool = False
-) -> Operand:
+def real(*shape: int, low: float = -2.0, high: float = 2.0, dtype: str = "float64", distinct: bool = False) -> Operand:
     """Describe a floating-point operand with elements in (low, high)."""
     return Operand(shape, dtype, low, high, distinct)
 

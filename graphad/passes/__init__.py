@@ -1,6 +1,6 @@
 """Passes: named functions from graph to graph, the rewrite driver, and the pipeline that `optimize` runs."""
 
-from graphad.passes.pattern import pattern, scalars, variables
+from graphad.passes.patterns import pattern, scalars, variables
 from graphad.passes.pipeline import PASSES, PIPELINE, optimize, register_pass
 from graphad.passes.report import PassReport, Report
 from graphad.passes.rules import RULES, Rule, rule

@@ -22,7 +22,7 @@ from graphad.ops.selection import Where
 from graphad.passes import fast_math, movement
 from graphad.passes.driver import RewritePass
 from graphad.passes.fast_math import filled
-from graphad.passes.pattern import pattern, scalars, variables
+from graphad.passes.patterns import pattern, scalars, variables
 from graphad.passes.rules import rule, rules_in
 from graphad.tracing.tensor import Tensor
 

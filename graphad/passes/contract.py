@@ -22,7 +22,7 @@ from graphad.ops.reduction import Sum
 from graphad.ops.shape import BroadcastTo, Transpose
 from graphad.passes.driver import Journal, Results, imitate, rewrite, sweep
 from graphad.passes.fast_math import filled
-from graphad.passes.pattern import pattern, scalars, variables
+from graphad.passes.patterns import pattern, scalars, variables
 from graphad.passes.rules import rule, rules_in
 from graphad.tracing.tensor import Tensor
 

@@ -20,7 +20,7 @@ from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
-from graphad.passes.pattern import COMMUTATIVE, Matcher
+from graphad.passes.patterns import COMMUTATIVE, Matcher
 from graphad.passes.rules import Rule
 
 if TYPE_CHECKING:

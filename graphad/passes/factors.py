@@ -17,7 +17,7 @@ from graphad.ir.node import Value
 from graphad.ops.arithmetic import Add, Div, Mul, Neg, Sub
 from graphad.ops.reduction import Sum, kept_shape
 from graphad.ops.shape import BroadcastTo, Reshape
-from graphad.passes.pattern import is_number, uniform
+from graphad.passes.patterns import is_number, uniform
 from graphad.tracing.tensor import Tensor
 
 DEPTH = 16

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import graphad.ops as ops
-from graphad.passes.pattern import scalars, variables
+from graphad.passes.patterns import scalars, variables
 from graphad.passes.rules import rule, rules_in
 from graphad.tracing.coerce import constant
 from graphad.tracing.tensor import Tensor

@@ -17,7 +17,7 @@ from graphad.ops.cast import Cast
 from graphad.ops.creation import Iota
 from graphad.ops.shape import BroadcastTo, broadcast_to
 from graphad.passes.driver import Journal, Results, imitate, sweep
-from graphad.passes.pattern import uniform
+from graphad.passes.patterns import uniform
 
 Array = np.ndarray[Any, Any]
 

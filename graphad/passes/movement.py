@@ -14,7 +14,7 @@ from graphad.ops.joining import Concatenate
 from graphad.ops.reduction import Reduction, Sum
 from graphad.ops.shape import BroadcastTo, Flip, Reshape, Transpose
 from graphad.ops.slicing import Pad, Slice
-from graphad.passes.pattern import pattern, uniform, variables
+from graphad.passes.patterns import pattern, uniform, variables
 from graphad.passes.rules import rule, rules_in
 from graphad.tracing.coerce import constant
 from graphad.tracing.tensor import Tensor

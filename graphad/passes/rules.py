@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from graphad.ir.emit import handle
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
-from graphad.passes.pattern import Application, Environment, Matcher, Pattern, matchers, names_in, root_classes
+from graphad.passes.patterns import Application, Environment, Matcher, Pattern, matchers, names_in, root_classes
 
 if TYPE_CHECKING:
     from graphad.tracing.tensor import Tensor

@@ -29,7 +29,7 @@ from graphad.ops.transcendental import Exp, Expit
 from graphad.passes.driver import RewritePass
 from graphad.passes.factors import Frame, Level, divided_by, times
 from graphad.passes.fast_math import filled
-from graphad.passes.pattern import is_number, pattern, uniform, variables
+from graphad.passes.patterns import is_number, pattern, uniform, variables
 from graphad.passes.rules import rule, rules_in
 from graphad.tracing.tensor import Tensor
 

@@ -168,6 +168,12 @@ class Plan:
             ],
         }
 
+    def to_svg(self, path: Any = None) -> str:
+        """Draw the arena as rectangles of address and time, write the picture to `path` if given, and return it."""
+        from graphad.view.memory import plan_to_svg
+
+        return plan_to_svg(self, path)
+
     def __repr__(self) -> str:
         return (
             f"<plan of {self.graph.name}: {len(self.schedule.nodes)} steps, arena {self.arena_bytes} bytes "

@@ -18,7 +18,7 @@ from graphad.ir.types import DType, as_dtype
 from graphad.ops import broadcast_shapes, broadcast_to, cast, stack
 from graphad.ops import power as raise_to
 from graphad.ops.arithmetic import Power
-from graphad.tracing.tensor import Tensor
+from graphad.tracing.tensor import Number, Tensor
 
 
 def constant(value: Any, dtype: DType | None = None) -> Tensor:
@@ -69,13 +69,22 @@ def promoted(*values: Any) -> list[Tensor]:
 
 
 def is_weak(value: Any) -> bool:
-    """Tell whether a value takes its dtype from the other operands: Python numbers and symbolic sizes do."""
-    return type(value) in (int, float) or isinstance(value, Size)
+    """Tell whether a value takes its dtype from the other operands: Python numbers, traced or not, and sizes do."""
+    return type(value) in (int, float, Number) or isinstance(value, Size)
+
+
+def _kind(value: Any) -> Any:
+    """Return what NumPy promotes like `value`: a dtype, or the type of a Python number."""
+    if not isinstance(value, Tensor):
+        return float if type(value) is float else int
+    if type(value) is Number:
+        return float if value.dtype.kind == "f" else int
+    return value.dtype
 
 
 def _example(value: Any) -> Any:
-    """Return what NumPy promotes like `value`: a dtype, or a Python number."""
-    return value.dtype if isinstance(value, Tensor) else 0.0 if isinstance(value, float) else 0
+    kind = _kind(value)
+    return kind if isinstance(kind, np.dtype) else kind(0)
 
 
 def common_shape(shapes: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -137,7 +146,7 @@ def _coerced(op: Elementwise, operands: tuple[Any, ...], result: DType | None = 
     prepared: list[Any] = []
     for operand in operands:
         item = operand if is_weak(operand) else as_tensor(operand)
-        kinds.append(item.dtype if isinstance(item, Tensor) else float if type(item) is float else int)
+        kinds.append(_kind(item))
         prepared.append(item)
     ufunc = getattr(op, "ufunc", None)
     known = isinstance(ufunc, np.ufunc)
@@ -197,7 +206,7 @@ def binary(op: Elementwise) -> Callable[[Tensor, Any], Any]:
     def operator(self: Tensor, other: Any) -> Any:
         if not is_operand(other):
             return NotImplemented
-        return elementwise(op, self, other)
+        return number_if_weak(elementwise(op, self, other), self, other)
 
     return operator
 
@@ -208,9 +217,15 @@ def reflected(op: Elementwise) -> Callable[[Tensor, Any], Any]:
     def operator(self: Tensor, other: Any) -> Any:
         if not is_operand(other):
             return NotImplemented
-        return elementwise(op, other, self)
+        return number_if_weak(elementwise(op, other, self), self, other)
 
     return operator
+
+
+def number_if_weak(result: Tensor, self: Tensor, other: Any) -> Tensor:
+    """Python's operators on Python numbers give Python numbers (a comparison gives a boolean, which is not weak)."""
+    weak = type(self) is Number and is_weak(other) and result.dtype.kind != "b"
+    return Number(result.value) if weak else result
 
 
 def is_operand(value: Any) -> bool:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from graphad.ir.op import OPS, Elementwise
-from graphad.tracing.coerce import binary, elementwise, is_operand, op_of_ufunc, power, reflected
+from graphad.tracing.coerce import binary, elementwise, is_operand, number_if_weak, op_of_ufunc, power, reflected
 from graphad.tracing.protocols import UFUNCS, call_ufunc
-from graphad.tracing.tensor import Tensor
+from graphad.tracing.tensor import Number, Tensor
 
 BINARY: dict[str, np.ufunc] = {
     "add": np.add,
@@ -37,17 +37,18 @@ _COMPARISONS = {"lt", "le", "gt", "ge", "eq", "ne"}
 
 def _unary(ufunc: np.ufunc) -> Any:
     def operator_(self: Tensor) -> Any:
-        return call_ufunc(ufunc, "__call__", (self,), {})
+        result = call_ufunc(ufunc, "__call__", (self,), {})
+        return Number(result.value) if type(self) is Number else result
 
     return operator_
 
 
 def _power(self: Tensor, exponent: Any) -> Tensor:
-    return power(self, exponent) if is_operand(exponent) else NotImplemented
+    return number_if_weak(power(self, exponent), self, exponent) if is_operand(exponent) else NotImplemented
 
 
 def _reflected_power(self: Tensor, base: Any) -> Tensor:
-    return power(base, self) if is_operand(base) else NotImplemented
+    return number_if_weak(power(base, self), self, base) if is_operand(base) else NotImplemented
 
 
 def _divmod(self: Tensor, other: Any) -> Any:

@@ -64,6 +64,8 @@ class Tensor:
 
     __slots__ = ("__weakref__", "value")
     __array_priority__: ClassVar[float] = 1000.0
+    passes_on: ClassVar[bool] = False
+    """A subclass that says so is the class of every result that one of its tensors goes into (eager tensors)."""
     __hash__ = None  # type: ignore[assignment]  # == is elementwise; `.value` is the key
 
     def __init__(self, value: Value) -> None:
@@ -458,6 +460,12 @@ class Tensor:
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, keywords: Any) -> Any:
         return protocols.call_function(function, arguments, keywords)
+
+
+class Number(Tensor):
+    """A traced Python number: as NumPy does with the number itself, promotion lets the other operands decide."""
+
+    __slots__ = ()
 
 
 set_tensor_class(Tensor)

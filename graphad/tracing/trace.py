@@ -20,7 +20,7 @@ from graphad.ir.node import Node, Value
 from graphad.ir.types import TensorType, as_dtype
 from graphad.tracing.coerce import as_tensor
 from graphad.tracing.numpy_errors import explaining
-from graphad.tracing.tensor import Tensor
+from graphad.tracing.tensor import Number, Tensor
 
 Array = np.ndarray[Any, Any]
 
@@ -157,12 +157,18 @@ def trace(function: Callable[..., Any], *examples: Any, name: str | None = None,
         arguments, names, by_keyword = bind_call(function, examples, keyword_examples)
         labels = input_labels(arguments, names)
         leaves, container = flatten(arguments, is_leaf)
-        inputs = [make_input(label, leaf_type(leaf, label)) for label, leaf in zip(labels, leaves, strict=True)]
+        inputs = [make_argument(label, leaf) for label, leaf in zip(labels, leaves, strict=True)]
         tensors = unflatten(container, inputs)
         positional = len(tensors) - len(by_keyword)
         with explaining():
             result = function(*tensors[:positional], **dict(zip(by_keyword, tensors[positional:], strict=True)))
         return close(name or graph_name(function), inputs, container, result, assumptions)
+
+
+def make_argument(label: str, example: Any) -> Tensor:
+    """Return a new graph argument of an example's type; a Python number stays weak in promotion."""
+    tensor = make_input(label, leaf_type(example, label))
+    return Number(tensor.value) if type(example) in (int, float, Number) else tensor
 
 
 def make_input(label: str, type_: TensorType, kind: str = "input") -> Tensor:

@@ -50,11 +50,14 @@ def test_one_executable_a_signature() -> None:
         x = np.arange(float(n))
         assert np.allclose(f(x, {"s": np.float64(2.0)})["y"], np.sin(x) * 2)
     assert traced == [(2,), (3,)]
-    f(np.ones(2, np.float32), {"s": 2.0})
-    f(np.ones(2), p={"s": 3.0})
+    f(np.ones(2, np.float32), {"s": np.float64(2.0)})
+    f(np.ones(2), p={"s": np.float64(3.0)})
     assert len(traced) == 3
+    # A Python number promotes differently from a NumPy scalar: a signature of its own.
+    f(np.ones(2), {"s": 2.0})
+    assert len(traced) == 4
     assert f.graph(np.ones(2), {"s": 1.0}) is f.executable(np.ones(2), {"s": 1.0}).graph
-    assert len(traced) == 3
+    assert len(traced) == 4
 
 
 def test_static_arguments() -> None:
@@ -120,3 +123,16 @@ def test_gradients() -> None:
     h = np.tanh(x @ w)
     assert np.allclose(value, np.sum(h**2))
     assert np.allclose(grads["w"], x.T @ (2 * h * (1 - h**2)))
+
+
+def test_python_numbers_promote_as_python_numbers():
+    @ga.jit
+    def f(x, rate):
+        return x * rate, x * (2 * rate + 1) - rate**2, np.maximum(x, rate), -rate * x
+
+    x = np.ones(3, np.float32)
+    for rate in (0.5, np.float64(0.5), np.asarray(0.5), 0.25, 3):
+        plain = [np.asarray(x * rate), x * (2 * rate + 1) - rate**2, np.maximum(x, rate), -rate * x]
+        for ours, theirs in zip(f(x, rate), plain, strict=True):
+            assert ours.dtype == theirs.dtype
+            np.testing.assert_array_equal(ours, theirs)

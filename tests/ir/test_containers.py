@@ -261,9 +261,7 @@ def test_cycles_and_depth():
 
     leaves, container = flatten(nest(500), is_leaf)
     again = parse_container(str(container))
-    assert (
-        again == container and hash(again) == hash(container) and explain_difference(again, container) == ""
-    )
+    assert again == container and hash(again) == hash(container) and explain_difference(again, container) == ""
     assert unflatten(again, leaves) == nest(500)
     with pytest.raises(ContainerError, match="nested more than 500 deep"):
         flatten(nest(501), is_leaf)

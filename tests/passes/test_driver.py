@@ -15,7 +15,7 @@ from graphad.ir.graph import Graph
 from graphad.ir.walk import evaluate
 from graphad.passes import PASSES, PIPELINE, RULES, optimize, pattern, register_pass, rule, scalars, variables
 from graphad.passes import pipeline as pipeline_module
-from graphad.passes.pattern import is_number, uniform
+from graphad.passes.patterns import is_number, uniform
 
 x, y = variables("x y")
 (k,) = scalars("k")

@@ -103,14 +103,15 @@ class Jitted:
         self._optimize = optimize
         self._lock = threading.Lock()
         self._cache: OrderedDict[Key, Executable] = OrderedDict()
-        self._latest: Executable | None = None
+        self._latest: tuple[Executable, tuple[type, ...]] | None = None
+        """What ran last, and the classes of its flat arguments: arrays, or Python numbers (which promote weakly)."""
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """Run the compiled function."""
-        latest = self._latest
-        if latest is not None and not keywords:
+        if self._latest is not None and not keywords:
+            latest, classes = self._latest
             leaves: list[Any] = []
-            if latest._take(arguments, leaves) and latest.matches(leaves):
+            if latest._take(arguments, leaves) and latest.matches(leaves, classes):
                 return latest._run([latest._fit(k, leaf) for k, leaf in enumerate(leaves)])
         bound, names = bind_arguments(self._function, arguments, keywords)
         dynamic, leaves, container = self._flattened(bound)
@@ -161,7 +162,8 @@ class Jitted:
                 while len(self._cache) > SIGNATURES_KEPT:
                     self._cache.popitem(last=False)
         if not static:
-            self._latest = found
+            numbers = (int, float)
+            self._latest = found, tuple(type(x) if type(x) in numbers else np.ndarray for x in leaves)
         return found
 
     def _compiled(
@@ -188,6 +190,8 @@ class Jitted:
 def _signature(leaf: Any) -> tuple[Any, ...]:
     if isinstance(leaf, TensorType):
         return leaf.shape, leaf.dtype
+    if type(leaf) in (int, float):
+        return (type(leaf),)
     array = np.asarray(leaf)
     return array.shape, array.dtype.newbyteorder("=")
 
