@@ -9,10 +9,13 @@ from __future__ import annotations
 from bisect import bisect_right
 
 Neighbours = list[list[int]]
-# A path of cluster numbers, outermost first; a bend has the clusters that its two ends share.
+# A path of cluster numbers, outermost first; no number stands for two clusters. A bend has the clusters that its
+# two ends share.
 Paths = list[tuple[int, ...]]
 
 _SWEEPS = 24
+# So many sweeps without a better order are the last.
+_PATIENCE = 6
 _WORK = 4_000_000
 
 
@@ -31,8 +34,9 @@ def order_rows(
     for row in rows:
         _sort_row(row, {point: float(places[point]) for point in row}, paths, places)
     best, fewest = [list(row) for row in rows], count_crossings(rows, below, places)
+    best_sweep = 0
     for sweep in range(sweeps):
-        if fewest == 0:
+        if fewest == 0 or sweep - best_sweep > _PATIENCE:
             break
         downwards = sweep % 2 == 0
         neighbours = above if downwards else below
@@ -40,7 +44,7 @@ def order_rows(
             _sort_row(row, _barycentres(row, neighbours, beside, places), paths, places)
         crossings = count_crossings(rows, below, places)
         if crossings < fewest:
-            best, fewest = [list(row) for row in rows], crossings
+            best, fewest, best_sweep = [list(row) for row in rows], crossings, sweep
     return best
 
 
@@ -65,23 +69,21 @@ def _barycentres(row: list[int], neighbours: Neighbours, beside: Neighbours, pla
 def _sort_row(row: list[int], centres: dict[int, float], paths: Paths, places: list[int]) -> None:
     """Sort one row in place by the mean of each outermost cluster, then of each cluster in it, and so on."""
     if len(row) > 1:
-        sums: dict[tuple[int, ...], tuple[float, int]] = {}
+        sums: dict[int, float] = {}
+        numbers: dict[int, int] = {}
         for point in row:
-            path = paths[point]
-            for depth in range(1, len(path) + 1):
-                total, number = sums.get(path[:depth], (0.0, 0))
-                sums[path[:depth]] = (total + centres[point], number + 1)
-
-        def key(point: int) -> tuple[float, ...]:
-            path = paths[point]
-            parts: list[float] = []
-            for depth in range(1, len(path) + 1):
-                total, number = sums[path[:depth]]
-                parts += (total / number, path[depth - 1])
-            # Loose points come before a cluster with the same mean: their cluster number is -1.
-            return (*parts, centres[point], -1.0, places[point])
-
-        row.sort(key=key)
+            for cluster in paths[point]:
+                sums[cluster] = sums.get(cluster, 0.0) + centres[point]
+                numbers[cluster] = numbers.get(cluster, 0) + 1
+        # The means of the clusters on a path, each with the cluster's number to tell equal means apart.
+        heads: dict[tuple[int, ...], tuple[float, ...]] = {
+            path: tuple([part for cluster in path for part in (sums[cluster] / numbers[cluster], cluster)])
+            for path in {paths[point] for point in row}
+        }
+        # Loose points come before a cluster with the same mean: their cluster number is -1.
+        keyed = [(*heads[paths[point]], centres[point], -1.0, places[point], point) for point in row]
+        keyed.sort()
+        row[:] = [key[-1] for key in keyed]  # type: ignore[misc]  # the last part is the point
     for place, point in enumerate(row):
         places[point] = place
 

@@ -5,18 +5,21 @@ What may enter: DOT syntax.  No subprocess (see `dot_binary`) and no coordinates
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from graphad.view.drawing import MUTED_COLOUR, TEXT_COLOUR, Arrow, Box, Picture, arrow_style, box_style, rows_between
 from graphad.view.geometry import box_size
 from graphad.view.lettering import FONT_SIZE, label_lines, printable, xml_text
+from graphad.view.stacking import stacked_clusters
 
 POINTS_PER_INCH = 72.0
 
 # nslimit and nslimit1 bound the network simplex of rows and of x coordinates, mclimit and searchsize bound
 # crossing reduction: without them a graph of a thousand nodes can run for minutes for differences that the
 # eye does not see.
-_GRAPH_ATTRIBUTES = "rankdir=TB, ranksep=0.45, nodesep=0.3, nslimit=2, nslimit1=2, searchsize=30, newrank=false"
+_GRAPH_ATTRIBUTES = "rankdir=TB, ranksep=0.45, nodesep=0.3, nslimit=2, nslimit1=2, searchsize=30"
 
 
 def quoted(text: str) -> str:
@@ -33,8 +36,11 @@ class _Cluster:
     inner: dict[str, _Cluster] = field(default_factory=dict)
 
 
-def to_dot(picture: Picture) -> str:
-    """Write `picture` as DOT source.
+def to_dot(picture: Picture, newrank: bool = True) -> str:
+    """Write `picture` as DOT source; `newrank` is Graphviz's attribute of that name.
+
+    With it dot ranks all boxes at once, which keeps stacked clusters under each other; but for some pictures whose
+    arrows run level between clusters it then loses arrows and says so.
 
     Box number i is the node ``n<i>`` and arrow number j has the comment ``a<j>``: names that no label can
     break.  Clusters are numbered in the order of `cluster_paths`.  Title and legend are the graph's label, so
@@ -43,7 +49,8 @@ def to_dot(picture: Picture) -> str:
     names = {box.key: f"n{number}" for number, box in enumerate(picture.boxes)}
     out = [
         "digraph graphad {",
-        f"  graph [{_GRAPH_ATTRIBUTES}, fontname=Helvetica, fontsize={FONT_SIZE:g}, fontcolor={quoted(TEXT_COLOUR)},",
+        f"  graph [{_GRAPH_ATTRIBUTES}, newrank={str(newrank).lower()},",
+        f"         fontname=Helvetica, fontsize={FONT_SIZE:g}, fontcolor={quoted(TEXT_COLOUR)},",
         f"         labelloc=t, label={_title_and_legend(picture)}, tooltip={quoted(picture.title)}];",
         f'  node [fontname=Helvetica, fontsize={FONT_SIZE:g}, fontcolor={quoted(TEXT_COLOUR)}, margin="0.08,0.03"];',
         f"  edge [fontname=Helvetica, fontsize={FONT_SIZE - 2:g}, fontcolor={quoted(MUTED_COLOUR)}, arrowsize=0.7];",
@@ -51,6 +58,7 @@ def to_dot(picture: Picture) -> str:
     out.extend(_clusters_and_nodes(picture))
     boxes = {box.key: box for box in picture.boxes}
     out.extend(_edge(number, arrow, names, boxes) for number, arrow in enumerate(picture.arrows))
+    out.extend(_stacks(picture, names))
     out.append("}")
     return "\n".join(out) + "\n"
 
@@ -124,6 +132,49 @@ def _edge(number: int, arrow: Arrow, names: dict[str, str], boxes: dict[str, Box
         rows = rows_between(replace(arrow, label=""), boxes[arrow.upper], boxes[arrow.lower])
         attributes.append(f"minlen={rows}" if arrow.rank == "beside" else f"weight=4, minlen={rows}")
     return f"  {names[arrow.upper]} -> {names[arrow.lower]} [{', '.join(attributes)}];"
+
+
+def _stacks(picture: Picture, names: dict[str, str]) -> Iterator[str]:
+    """Hold stacked clusters apart by a point that is not drawn, under all of one and over all of the other."""
+    bounds = _Bounds(picture)
+    for number, (upper, lower) in enumerate(stacked_clusters(picture)):
+        yield f'  s{number} [shape=point, style=invis, label="", width=0.01, height=0.01];'
+        for key in bounds.last(upper):
+            yield f"  {names[key]} -> s{number} [comment=stack, style=invis, weight=0];"
+        for key in bounds.first(lower):
+            yield f"  s{number} -> {names[key]} [comment=stack, style=invis, weight=0];"
+
+
+class _Bounds:
+    """The boxes of each cluster that no arrow inside it leads from, or to."""
+
+    def __init__(self, picture: Picture) -> None:
+        self._members: dict[tuple[str, ...], list[str]] = {}
+        clusters = {box.key: box.cluster for box in picture.boxes}
+        for key, path in clusters.items():
+            for depth in range(1, len(path) + 1):
+                self._members.setdefault(path[:depth], []).append(key)
+        # Of each box, how deep the clusters are that it shares with the boxes over it and under it.
+        self._over = dict.fromkeys(clusters, 0)
+        self._under = dict.fromkeys(clusters, 0)
+        for arrow in picture.arrows:
+            if arrow.rank != "free" and arrow.source != arrow.target:
+                shared = _shared_depth(clusters[arrow.upper], clusters[arrow.lower])
+                self._over[arrow.lower] = max(self._over[arrow.lower], shared)
+                self._under[arrow.upper] = max(self._under[arrow.upper], shared)
+
+    def first(self, path: tuple[str, ...]) -> list[str]:
+        """List the boxes of a cluster with none of its boxes over them."""
+        return [key for key in self._members[path] if self._over[key] < len(path)]
+
+    def last(self, path: tuple[str, ...]) -> list[str]:
+        """List the boxes of a cluster with none of its boxes under them."""
+        return [key for key in self._members[path] if self._under[key] < len(path)]
+
+
+def _shared_depth(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    """Count the clusters that two boxes share."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _title_and_legend(picture: Picture) -> str:

@@ -8,6 +8,7 @@ checked, not trusted.
 from __future__ import annotations
 
 import json
+from time import monotonic
 from typing import Any
 
 from graphad.view.dot import POINTS_PER_INCH, cluster_paths, to_dot
@@ -18,13 +19,18 @@ from graphad.view.geometry import Layout, PlacedArrow, PlacedBox, PlacedCluster,
 
 def layout_with_dot(picture: Picture, timeout: float = 10.0) -> Layout | None:
     """Lay out `picture` with dot; None if dot is missing, fails, takes over `timeout` seconds or answers nonsense."""
-    answer = run_dot(to_dot(picture), "json0", timeout)
-    if answer is None:
-        return None
-    try:
-        return _read(json.loads(answer), picture)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-        return None
+    end = monotonic() + timeout
+    # Where the better ranking fails (see `to_dot`) the other may do.
+    for newrank in (True, False):
+        answer = run_dot(to_dot(picture, newrank), "json0", end - monotonic())
+        if answer is not None:
+            try:
+                return _read(json.loads(answer), picture)
+            except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+                continue
+        if monotonic() >= end:
+            return None
+    return None
 
 
 def _read(answer: dict[str, Any], picture: Picture) -> Layout:

@@ -18,6 +18,7 @@ from graphad.view.lettering import label_lines, text_width
 from graphad.view.network_simplex import Edge
 from graphad.view.routes import Bands, Link, route
 from graphad.view.rows import assign_rows, topological_order
+from graphad.view.stacking import stacked_clusters
 
 ROW_GAP = 36.0
 BOX_GAP = 22.0
@@ -116,7 +117,8 @@ def _rows(picture: Picture, edges: list[Edge]) -> list[int]:
     """Give each box a row.
 
     Every cluster has two points that are not drawn, one over and one under its boxes, which pull at each other: so a
-    cluster is low, and its boxes stay together where their arrows alone would let them drift.
+    cluster is low, and its boxes stay together where their arrows alone would let them drift. `stacking` says which
+    clusters lie under which.
     """
     count = len(picture.boxes)
     pulls: list[Edge] = []
@@ -129,6 +131,7 @@ def _rows(picture: Picture, edges: list[Edge]) -> list[int]:
                 pulls.append(Edge(tops[path], tops[path] + 1, 0, _CLUSTER_PULL))
             pulls.append(Edge(tops[path], number, 0, 0))
             pulls.append(Edge(number, tops[path] + 1, 0, 0))
+    pulls.extend(Edge(tops[upper] + 1, tops[lower], 1, 0) for upper, lower in stacked_clusters(picture))
     rows = assign_rows(count + 2 * len(tops), edges + pulls)[:count]
     first = min(rows)
     return [row - first for row in rows]

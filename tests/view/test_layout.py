@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ from pictures import mlp, transformer
 
 from graphad.view.drawing import Arrow, Box, Picture
 from graphad.view.layout import layered_layout
-from graphad.view.rows import Edge, assign_rows, topological_order
+from graphad.view.network_simplex import Edge
+from graphad.view.rows import assign_rows, topological_order
+from graphad.view.stacking import stacked_clusters, strong_components
 
 
 def check(picture: Picture) -> None:
@@ -171,3 +174,29 @@ def test_topological_order_drops_only_what_closes_a_cycle() -> None:
     order, kept = topological_order(4, edges)
     assert order == [0, 1, 2, 3]
     assert kept == [edges[0], edges[1], edges[3]]
+
+
+def test_layers_stand_under_each_other() -> None:
+    picture = mlp(12)
+    layout = layered_layout(picture)
+    # The arguments stand beside the first layer, which may be cut around them; every other layer has one frame.
+    frames = [frame for frame in layout.clusters if frame.path != ("layer0",)]
+    by_name = {frame.path: frame for frame in frames}
+    assert len(by_name) == len(frames) == 12
+    order = [("layer" + str(i),) for i in range(12)] + [("loss",)]
+    assert set(stacked_clusters(picture)) == set(pairwise(order))
+    for upper, lower in pairwise(order[1:]):
+        assert by_name[upper].y + by_name[upper].height <= by_name[lower].y
+
+
+def test_clusters_with_a_way_back_are_not_stacked() -> None:
+    boxes = (Box("a", ("a",), cluster=("A",)), Box("b", ("b",), cluster=("B",)), Box("c", ("c",), cluster=("A",)))
+    picture = Picture("", boxes, (Arrow("a", "b"), Arrow("b", "c")))
+    assert stacked_clusters(picture) == ()
+    check(picture)
+
+
+def test_strong_components_are_numbered_from_the_end() -> None:
+    assert strong_components([[1], [2], [0, 3], [4], []]) == [2, 2, 2, 1, 0]
+    chain = [[k + 1] for k in range(50_000)] + [[]]
+    assert strong_components(chain) == list(range(50_000, -1, -1))
