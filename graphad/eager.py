@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphad.autodiff.between import substitute
 from graphad.autodiff.reverse import pullback
 from graphad.execute import compile as compile_graph
 from graphad.ir.emit import emit, emitting
@@ -30,7 +31,6 @@ from graphad.ir.location import user_location
 from graphad.ir.node import Node, Value
 from graphad.ir.samples import sample
 from graphad.ir.types import as_dtype, is_float
-from graphad.ir.walk import replace_values
 from graphad.ops.control import StopGradient
 from graphad.passes import optimize
 from graphad.tracing.tensor import Tensor
@@ -318,7 +318,7 @@ class Recording:
         names = tuple(f"out{k}" for k in range(len(outputs)))
         arguments, result = flat_containers(len(inputs), len(outputs))
         labels = tuple(f"x{k}" for k in range(len(inputs)))
-        return Graph("eager", tuple(inputs), tuple(replace_values(outputs, cut)), labels, names, arguments, result)
+        return Graph("eager", tuple(inputs), tuple(substitute(outputs, cut)), labels, names, arguments, result)
 
 
 def _record(outputs: Sequence[Value], is_source: Callable[[Node], bool]) -> Recording:

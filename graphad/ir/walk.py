@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from graphad.ir.emit import apply_all, emitting
 from graphad.ir.errors import VerifyError
-from graphad.ir.graph import Graph, reachable
-from graphad.ir.leaf import Input
+from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
 
@@ -105,21 +104,6 @@ def copy_node(node: Node, op: Op, inputs: tuple[Value, ...]) -> Node:
     )
 
 
-def replace_values(outputs: Sequence[Value], replacements: Mapping[Value, Value]) -> list[Value]:
-    """Return `outputs` with values replaced throughout what they depend on; nodes that do not change are shared.
-
-    A replacement is taken as it is: nothing is replaced inside it. Types must agree.
-    """
-    final: dict[Value, Value] = dict(replacements)
-    for node in reachable(outputs):
-        inputs = tuple([final.get(v, v) for v in node.inputs])
-        if inputs != node.inputs:
-            copy = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
-            for i in range(len(node.types)):
-                final.setdefault(Value(node, i), Value(copy, i))
-    return [final.get(v, v) for v in outputs]
-
-
 def rebuild(graph: Graph, new_op: Callable[[Node], Op]) -> Graph:
     """Return the graph with `new_op(node)` for every op and all types inferred anew; unchanged nodes are shared."""
     final: dict[Value, Value] = {}
@@ -142,8 +126,3 @@ def rebuild(graph: Graph, new_op: Callable[[Node], Op]) -> Graph:
         graph.initial,
         graph.assumptions,
     )
-
-
-def is_input(value: Value) -> bool:
-    """Tell whether a value is an argument of a graph."""
-    return type(value.node.op) is Input
