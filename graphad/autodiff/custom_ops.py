@@ -34,6 +34,8 @@ Function = Callable[..., Any]
 class GraphOp(General, abstract=True):
     """An op whose value is that of its `body`; its last `captured` operands are what the function closed over."""
 
+    may_raise = False
+
     body: Graph
     captured: int
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +25,7 @@ from graphad.ir.types import DType, TensorType
 
 if TYPE_CHECKING:
     from graphad.ir.graph import Graph
+    from graphad.ir.node import Value
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -49,6 +50,8 @@ class Op:
     """Output 0 may lie in the buffer of any operand of its type: element k is written after element k was read."""
     allocates: ClassVar[bool] = True
     """`evaluate_into` needs temporaries of its own."""
+    may_raise: ClassVar[bool] = False
+    """`evaluate` refuses some values at run time (a singular matrix). `evaluate_into` does so before it writes."""
     samples: ClassVar[tuple[Sample, ...]] = ()
     """Operands and attributes on which the op table tests every rule."""
     no_gradient: ClassVar[str] = ""
@@ -107,6 +110,16 @@ class Op:
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
         """Return the number of floating-point operations; data movement costs none."""
         return 0
+
+    def risk(self, operands: tuple[Value, ...]) -> Hashable | None:
+        """Return what decides whether `evaluate` refuses these operands; None where it never does.
+
+        Where two steps have one risk, the later is safe once the earlier has run. Nothing that outlives a call is
+        overwritten before the last step that may refuse.
+        """
+        if self.may_raise or any(n.op.risk(n.inputs) is not None for graph in self.graphs() for n in graph.nodes):
+            return id(self), operands
+        return None
 
     def graphs(self) -> tuple[Graph, ...]:
         """Return the graphs among the attributes (loops, calls, fused bodies)."""
@@ -314,7 +327,12 @@ class Bilinear(Op, abstract=True):
 
 
 class General(Op, abstract=True):
-    """Any other op: give `vjp`, and `jvp` where double VJP is not good enough."""
+    """Any other op: give `vjp`, and `jvp` where double VJP is not good enough.
+
+    It counts as one that may raise unless it says otherwise.
+    """
+
+    may_raise = True
 
 
 def function_of(cls: type[Op]) -> Callable[..., Tensor]:

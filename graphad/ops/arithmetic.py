@@ -6,6 +6,7 @@ with y the result, or `partials(a, b, y)` for two operands.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from graphad.ir.samples import integers, real, sample
 from graphad.ir.types import TensorType
 
 if TYPE_CHECKING:
+    from graphad.ir.node import Value
     from graphad.tracing.tensor import Tensor
 
 ANY = "biuf"
@@ -157,6 +159,17 @@ class Power(Elementwise):
 
     ufunc, arity, cost, kinds = np.power, 2, 20, NUMERIC
     samples = (sample(real(3, 4, low=0.2), real(3, 4)), sample(integers(3), integers(3, low=0)))
+
+    def risk(self, operands: tuple[Value, ...]) -> Hashable | None:
+        """Signed integers have no negative powers."""
+        return (self.name, operands) if operands[1].type.dtype.kind == "i" else None
+
+    def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
+        """np.power(*operands, out=out), or ValueError before anything is written."""
+        a, b = operands
+        if b.dtype.kind == "i" and b.size and b.min() < 0:
+            raise ValueError("integers to negative integer powers are not allowed")
+        np.power(a, b, out=out[0])
 
     def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
         from graphad.ops.comparison import equal, greater, logical_and

@@ -22,6 +22,8 @@ Array = np.ndarray[Any, Any]
 class StopGradient(General):
     """y = x, as a constant to every derivative."""
 
+    may_raise = False
+
     view, allocates = True, False
     no_gradient = "stops it on purpose"
     samples = (

@@ -30,6 +30,8 @@ POSITION = np.dtype(np.int64)
 class Iota(General):
     """y = position along `axis`: ``y[..., k, ...] = k``."""
 
+    may_raise = False
+
     shape: tuple[Dim, ...]
     axis: int
     dtype: DType

@@ -72,6 +72,8 @@ class ExclusiveProd(General):
     is symmetric, so that JVP and VJP are one function, written with this op: all higher derivatives are exact too.
     """
 
+    may_raise = False
+
     axis: int
 
     samples = (

@@ -47,7 +47,7 @@ class Fused(General):
 
     body: Graph
 
-    in_place = True
+    in_place, may_raise = True, False
 
     def infer(self, *operands: TensorType) -> TensorType:
         """The body's output type; operands must have the types of its inputs."""

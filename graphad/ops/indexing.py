@@ -7,7 +7,7 @@ an IndexError. Other forms of indexing are written with these by the array names
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from graphad.ops.creation import POSITION, iota, zeros
 from graphad.ops.shape import batch_size, broadcast_to, reshape, same_shape, spread
 
 if TYPE_CHECKING:
+    from graphad.ir.node import Value
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -38,6 +39,20 @@ def addressed_shape(x: TensorType, indices: Sequence[TensorType]) -> tuple[Dim, 
         if not same_shape(index.shape, indices[0].shape):
             fail("index tensors must have one shape")
     return (*indices[0].shape, *x.shape[len(indices) :])
+
+
+def address_risk(x: Value, indices: Sequence[Value]) -> Hashable:
+    """Return what decides whether positions are outside their axes: the positions, and the sizes of the axes."""
+    return "address", x.type.shape[: len(indices)], tuple(indices)
+
+
+def refuse_outside(x: Array, indices: Sequence[Array]) -> None:
+    """Raise IndexError where a position is outside its axis of x."""
+    for axis, index in enumerate(indices):
+        n = x.shape[axis]
+        if index.size and not (-n <= int(index.min()) and int(index.max()) < n):
+            worst = int(index.min()) if int(index.min()) < -n else int(index.max())
+            raise IndexError(f"index {worst} is out of bounds for axis {axis} with size {n}")
 
 
 def _batched_indices(size: Dim, batched: Sequence[bool], indices: Sequence[Tensor]) -> list[Tensor]:
@@ -63,6 +78,10 @@ class Gather(Linear):
         sample(booleans(2, 3), integers(4, low=0, high=2)),
     )
 
+    def risk(self, operands: tuple[Value, ...]) -> Hashable:
+        x, *indices = operands
+        return address_risk(x, indices)
+
     def infer(self, x: TensorType, *indices: TensorType) -> TensorType:  # type: ignore[override]
         return x.with_shape(addressed_shape(x, indices))
 
@@ -75,9 +94,7 @@ class Gather(Linear):
             return
         # `take` needs a buffer to raise errors half-way, and none if the positions are known to be good.
         (index,) = indices
-        n = x.shape[0]
-        if index.size and not (-n <= int(index.min()) and int(index.max()) < n):
-            raise IndexError(f"index out of bounds for axis 0 with size {n}")
+        refuse_outside(x, indices)
         if out[0].size:
             np.take(x, index, axis=0, out=out[0], mode="wrap")
 
@@ -96,6 +113,11 @@ class Scatter(Op, abstract=True):
     """The type rule and batching of the ops that write; operands are x, the updates v, and the indices."""
 
     in_place = True
+
+    def risk(self, operands: tuple[Value, ...]) -> Hashable:
+        """The same as of reading there."""
+        x, _, *indices = operands
+        return address_risk(x, indices)
 
     def infer(self, x: TensorType, v: TensorType, *indices: TensorType) -> TensorType:  # type: ignore[override]
         """x's type; v has the type of the parts."""
@@ -118,6 +140,7 @@ class Scatter(Op, abstract=True):
 
     def evaluate_into(self, out: tuple[Array, ...], x: Array, v: Array, *indices: Array) -> None:  # type: ignore[override]
         """Write into `out`, which may be any of the operands."""
+        refuse_outside(x, indices)
         y = out[0]
         v, *indices_ = (a.copy() if np.may_share_memory(a, y) else a for a in (v, *indices))
         np.copyto(y, x)

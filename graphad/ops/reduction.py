@@ -118,6 +118,8 @@ class Prod(Reduction, General):
     dy/dx[k] is the product of the other elements (`ExclusiveProd`), so that zeros are no exception.
     """
 
+    may_raise = False
+
     ufunc = np.multiply
     samples = (
         sample(real(3, 4), axes=(0, 1)),
@@ -172,6 +174,8 @@ def _count(shape: Sequence[Dim], axes: Sequence[int]) -> Dim:
 @dataclass(frozen=True)
 class Extremum(Reduction, General, abstract=True):
     """Max and Min: NaN wins, as in NumPy; equal extreme elements share the gradient evenly."""
+
+    may_raise = False
 
     has_identity = False
 
@@ -249,6 +253,8 @@ class Min(Extremum):
 class Any_(Reduction, General):
     """y = whether some element over `axes` is true; false for no elements."""
 
+    may_raise = False
+
     name, ufunc, kinds = "any", np.logical_or, "b"
     no_gradient = "its result is a boolean"
     samples = (
@@ -262,6 +268,8 @@ class Any_(Reduction, General):
 class All(Reduction, General):
     """y = whether every element over `axes` is true; true for no elements."""
 
+    may_raise = False
+
     ufunc, kinds = np.logical_and, "b"
     no_gradient = "its result is a boolean"
     samples = (
@@ -274,6 +282,8 @@ class All(Reduction, General):
 @dataclass(frozen=True)
 class ExtremePosition(General, abstract=True):
     """ArgMax and ArgMin: the first of equal elements; the first NaN, where there is one."""
+
+    may_raise = False
 
     axis: int
 

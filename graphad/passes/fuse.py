@@ -50,8 +50,8 @@ class Fusion:
 
 
 def fusible(node: Node) -> bool:
-    """Tell whether a node computes each element of its result from those of its operands."""
-    return isinstance(node.op, (Elementwise, Cast))
+    """Tell whether a node computes each element of its result from those of its operands, whatever their values."""
+    return isinstance(node.op, (Elementwise, Cast)) and node.op.risk(node.inputs) is None
 
 
 def find_groups(graph: Graph) -> dict[Node, list[Node]]:

@@ -293,11 +293,17 @@ class _Sharing:
         return True
 
     def _settle_states(self) -> None:
-        """Grant the state's buffer where its old value is read no more; otherwise copy at the end."""
+        """Grant the state's buffer where its old value is read no more; otherwise copy at the end.
+
+        A call that fails half-way must leave all state as it was: nothing is written there before the last step that
+        may raise (and that one raises before it writes).
+        """
+        safe_from = self._last_risk() if self.claims else BEFORE
         for buffer, position in self.claims.items():
             free_after = self.last[self.state_buffer[position]]
             start = self.starts[buffer]
-            if start > free_after or (start == free_after and position in self.met):
+            free = start > free_after or (start == free_after and position in self.met)
+            if free and start >= safe_from:
                 self.homes[buffer] = Home.STATE
                 self.places[buffer] = position
                 continue
@@ -305,6 +311,17 @@ class _Sharing:
             assert output is not None  # only updated state has a claim
             self.copies.append(Copy(self.end, self.graph.outputs[output], Home.STATE, position))
             self._offer_to_result(buffer)
+
+    def _last_risk(self) -> int:
+        """Return the last step that may raise; BEFORE where none does."""
+        last = BEFORE
+        passed: set[Any] = set()
+        for step, node in enumerate(self.steps):
+            risk = node.op.risk(node.inputs)
+            if risk is not None and risk not in passed:
+                passed.add(risk)
+                last = step
+        return last
 
     def _offer_to_result(self, buffer: int) -> None:
         """Make a value that did not get its state's buffer in the result that would have been copied from there."""

@@ -319,3 +319,56 @@ def test_state_with_symbolic_sizes() -> None:
     exe.set_state(a=np.zeros(4))
     exe(np.ones(4))
     assert exe.state["a"].tolist() == [1] * 4
+
+
+def _embed(w, table, idx, g):  # type: ignore[no-untyped-def]
+    return w - 0.1 * g, table[idx].sum()
+
+
+def _scatter(table, idx, v):  # type: ignore[no-untyped-def]
+    return table.at[idx].add(v)
+
+
+def _power(x, exponents):  # type: ignore[no-untyped-def]
+    return x**exponents
+
+
+@pytest.mark.parametrize("optimized", [False, True])
+@pytest.mark.parametrize(
+    ("function", "update", "good", "bad"),
+    [
+        (
+            _embed,
+            {"w": "out0"},
+            (np.ones(5), np.arange(4.0), np.array([0, 1]), np.ones(5)),
+            (np.arange(4.0), np.array([0, 9]), np.ones(5)),
+        ),
+        (_scatter, {"table": "out"}, (np.zeros(4), np.array([0, 1]), np.ones(2)), (np.array([1, 4]), np.ones(2))),
+        (_power, {"x": "out"}, (np.arange(3), np.array([1, 2, 1])), (np.array([2, 2, -1]),)),
+    ],
+)
+def test_a_call_that_fails_leaves_the_state_as_it_was(function, update, good, bad, optimized) -> None:  # type: ignore[no-untyped-def]
+    graph = ga.trace(function, *good)
+    exe = ga.compile(ga.optimize(graph) if optimized else graph, updates=update, state={next(iter(update)): good[0]})
+    before = exe.state
+    with pytest.raises(ExecutionError, match="test_executable.py"):
+        exe(*bad)
+    np.testing.assert_equal(exe.state, before)
+    exe(*good[1:])
+    after = evaluate(graph, good)[0]
+    np.testing.assert_equal(next(iter(exe.state.values())), after)
+
+
+def test_a_sparse_update_after_a_read_at_the_same_places_is_in_place() -> None:
+    def step(table, w, idx):  # type: ignore[no-untyped-def]
+        rows = table[idx]
+        return table.at[idx].add(-0.1 * rows * w), w - rows.sum(0)
+
+    graph = ga.trace(step, np.ones((1000, 3)), np.ones(3), np.array([1, 5]))
+    exe = ga.compile(
+        graph, updates={"table": "out0", "w": "out1"}, state={"table": np.ones((1000, 3)), "w": np.ones(3)}
+    )
+    assert exe.peak_bytes < 1000
+    with pytest.raises(ExecutionError, match="out of bounds"):
+        exe(np.array([1, 1000]))
+    np.testing.assert_equal(exe.state, {"table": np.ones((1000, 3)), "w": np.ones(3)})
