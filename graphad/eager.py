@@ -31,8 +31,10 @@ from graphad.ir.location import user_location
 from graphad.ir.node import Node, Value
 from graphad.ir.samples import sample
 from graphad.ir.types import as_dtype, is_float
+from graphad.ir.walk import evaluate
 from graphad.ops.control import StopGradient
 from graphad.passes import optimize
+from graphad.tracing.known import VALUES
 from graphad.tracing.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 CACHED_STRUCTURES = 256
+
+OFTEN = 8
+"""So many times the value of a structure is evaluated op by op before it is compiled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +63,6 @@ class _State(threading.local):
 _state = _State()
 _leaves: weakref.WeakKeyDictionary[Node, weakref.ref[EagerTensor]] = weakref.WeakKeyDictionary()
 """The handle that waits for the gradient of a data node."""
-_values: weakref.WeakKeyDictionary[Node, Array] = weakref.WeakKeyDictionary()
-"""Values already computed, by node (results with index 0)."""
 
 
 @contextmanager
@@ -154,33 +157,6 @@ class EagerTensor(Tensor):
 
     # Values.
 
-    def numpy(self) -> Array:
-        """Compute the value, if it is not known, and return it as a read-only array."""
-        return _value(self)
-
-    def item(self, *arguments: Any) -> Any:
-        """Return the element as a Python number."""
-        return self.numpy().item(*arguments)
-
-    def tolist(self) -> Any:
-        """Return the elements as nested lists."""
-        return self.numpy().tolist()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # type: ignore[override]
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __bool__(self) -> bool:
-        return bool(self.numpy())
-
-    def __float__(self) -> float:
-        return float(self.numpy())
-
-    def __int__(self) -> int:
-        return int(self.numpy())
-
-    def __index__(self) -> int:
-        return self.numpy().__index__()
-
     def __format__(self, specification: str) -> str:
         return format(self.numpy() if self.shape else self.item(), specification) if specification else str(self)
 
@@ -210,7 +186,7 @@ class EagerTensor(Tensor):
                 f"an in-place operation cannot change {self.type} into {result.type}", location=user_location()
             )
         wanted = self._requires_grad
-        self.value = _leaf(_value(result)).value
+        self.value = _leaf(value_of(result)).value
         self.requires_grad = wanted
         return self
 
@@ -225,6 +201,38 @@ class EagerTensor(Tensor):
 
     def __itruediv__(self, other: Any) -> EagerTensor:
         return self._become(self / other)
+
+    def __ifloordiv__(self, other: Any) -> EagerTensor:
+        return self._become(self // other)
+
+    def __imod__(self, other: Any) -> EagerTensor:
+        return self._become(self % other)
+
+    def __ipow__(self, other: Any) -> EagerTensor:
+        return self._become(self**other)
+
+    def __imatmul__(self, other: Any) -> EagerTensor:
+        return self._become(self @ other)
+
+    def __iand__(self, other: Any) -> EagerTensor:
+        return self._become(self & other)
+
+    def __ior__(self, other: Any) -> EagerTensor:
+        return self._become(self | other)
+
+    def __ixor__(self, other: Any) -> EagerTensor:
+        return self._become(self ^ other)
+
+    def __ilshift__(self, other: Any) -> EagerTensor:
+        return self._become(self << other)
+
+    def __irshift__(self, other: Any) -> EagerTensor:
+        return self._become(self >> other)
+
+    def __setitem__(self, index: Any, value: Any) -> None:  # type: ignore[override]
+        if self._requires_grad and _state.recording:
+            super().__setitem__(index, value)  # refuses
+        self._become(self.at[index].set(value))
 
 
 # Making tensors.
@@ -309,7 +317,7 @@ class Recording:
 
     def arrays(self) -> list[Array]:
         """Return the values at the sources."""
-        return [n.op.array if isinstance(n.op, Data) else _values[n] for n in self.sources]
+        return [n.op.array if isinstance(n.op, Constant) else VALUES[n] for n in self.sources]
 
     def graph(self, outputs: Sequence[Value]) -> Graph:
         """Return the computation as a graph whose inputs are the sources."""
@@ -353,7 +361,8 @@ def _is_data(node: Node) -> bool:
 
 
 def _is_known(node: Node) -> bool:
-    return type(node.op) is Data or node in _values
+    # Arrays are arguments, so that other elements are the same structure; numbers stay, and rules see them.
+    return type(node.op) is Data or node in VALUES or (type(node.op) is Constant and node.op.array.ndim > 0)
 
 
 def _wanting(value: Value) -> list[Node]:
@@ -373,6 +382,8 @@ def _wanting(value: Value) -> list[Node]:
 
 
 _compiled: OrderedDict[Any, Executable] = OrderedDict()
+_met: OrderedDict[Any, tuple[int, Graph]] = OrderedDict()
+"""How often the value of a structure was asked for, and its graph; the latest at the end."""
 _lock = threading.Lock()
 
 
@@ -391,6 +402,20 @@ def _executable(key: Any, build: Callable[[], Graph]) -> Executable:
     return made
 
 
+def _met_before(key: Any, build: Callable[[], Graph]) -> tuple[int, Graph]:
+    """Return how often a structure has been met before, and its graph with stable arithmetic."""
+    with _lock:
+        times, graph = _met.get(key, (0, None))
+    if graph is None:
+        graph = optimize(build(), passes=("stabilize", "contract"))
+    with _lock:
+        _met[key] = (times + 1, graph)
+        _met.move_to_end(key)
+        while len(_met) > CACHED_STRUCTURES:
+            _met.popitem(last=False)
+    return times, graph
+
+
 def _results(result: Any, count: int) -> list[Array]:
     found = [result] if count == 1 else list(result)
     for array in found:
@@ -398,18 +423,30 @@ def _results(result: Any, count: int) -> list[Array]:
     return found
 
 
-def _value(of: Tensor) -> Array:
+def value_of(of: Tensor) -> Array:
+    """Compute the value of a tensor, if it is not computed yet, and return it as a read-only array.
+
+    A structure is evaluated op by op, after the two passes that reach values, until it has been met often enough to
+    be worth compiling: that costs as much as some hundred small ops.
+
+    Raises TraceError where the value depends on an input of a trace.
+    """
     node, index = of.value
     if isinstance(node.op, Constant):
         return node.op.array
-    if index == 0 and node in _values:
-        return _values[node]
+    if index == 0 and node in VALUES:
+        return VALUES[node]
     recording = _record([of.value], _is_known)
     key = ("value", recording.structure([of.value]))
-    executable = _executable(key, lambda: recording.graph([of.value]))
-    (array,) = _results(executable(*recording.arrays()), 1)
+    times, graph = _met_before(key, lambda: recording.graph([of.value]))
+    if times < OFTEN:
+        array = np.asarray(evaluate(graph, recording.arrays())[0], order="C")
+        array.flags.writeable = False
+    else:
+        executable = _executable(key, lambda: recording.graph([of.value]))
+        (array,) = _results(executable(*recording.arrays()), 1)
     if index == 0:
-        _values[node] = array
+        VALUES[node] = array
     return array
 
 
@@ -433,7 +470,7 @@ def _gradient_arrays(of: EagerTensor, seed: Array, wanting: Sequence[Node]) -> l
     executable = _executable(key, build)
     value, *gradients = _results(executable(*recording.arrays(), seed), 1 + len(wanting))
     if of.value.index == 0 and not of.is_leaf:
-        _values[of.value.node] = value
+        VALUES[of.value.node] = value
     return [_leaf(g) for g in gradients]
 
 

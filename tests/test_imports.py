@@ -33,7 +33,7 @@ FLOORS = {
 DOORS = {
     "ir/graph.py": "methods of Graph forward to the rooms above, importing on first use",
     "plan/plan.py": "Plan.to_svg draws itself",
-    "tracing/tensor.py": "Tensor.at hands out the writer of graphad.numpy",
+    "tracing/tensor.py": "Tensor.at and __array_namespace__ hand out graphad.numpy, and eager evaluates what is known",
 }
 """Files that may import upwards inside functions, and why."""
 

@@ -19,22 +19,22 @@ from graphad.ir.location import user_location
 from graphad.ir.node import Value
 from graphad.ir.types import DType, TensorType, as_dtype
 from graphad.tracing import protocols
+from graphad.tracing.known import is_known
 
 if TYPE_CHECKING:
     from graphad.numpy.writing import At
 
 
+STANDARD_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
+"""The versions of the array API standard that `graphad.numpy` answers to."""
+
 _IN_PLACE = "it would change in place, and values of a graph do not change. "
-_ORDER = "graphad has no sorting ops yet. Sort outside the traced function, or use max, min, argmax, argmin"
 _MEMORY = "a traced array has no memory. "
 _UNKNOWN = "its elements are not known while tracing. "
 
 REFUSED: dict[str, str] = {
-    "sort": _IN_PLACE + _ORDER,
-    "partition": _IN_PLACE + _ORDER,
-    "argsort": _ORDER,
-    "argpartition": _ORDER,
-    "searchsorted": _ORDER,
+    "sort": _IN_PLACE + "Use y = np.sort(x)",
+    "partition": _IN_PLACE + "Use y = np.partition(x, kth)",
     "fill": _IN_PLACE + "Use np.full_like(x, value)",
     "put": _IN_PLACE + "Use x.ravel().at[indices].set(values).reshape(x.shape)",
     "itemset": _IN_PLACE + "Use x.at[index].set(value)",
@@ -43,8 +43,6 @@ REFUSED: dict[str, str] = {
     "byteswap": _MEMORY + "Cast with astype",
     "view": _MEMORY + "Cast with astype, or give another shape with reshape",
     "getfield": _MEMORY + "Cast with astype",
-    "nonzero": "how many elements are not 0 is not known while tracing. Use np.where(x != 0, a, b)",
-    "cumprod": "graphad has no cumulative product yet. Use np.exp(np.cumsum(np.log(x))) for positive x",
     "flat": "iterate over x.ravel(), or index that; write with x.ravel().at[i].set(v).reshape(x.shape)",
     "tobytes": _UNKNOWN + "Return it as an output and look at it after the call",
     "tofile": _UNKNOWN + "Return it as an output and write it after the call",
@@ -57,6 +55,9 @@ REFUSED: dict[str, str] = {
     "ctypes": _MEMORY + "Use the array itself",
 }
 """What a NumPy array has and a tensor has not: why, and what to use instead."""
+
+SPECIAL = ("log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax")
+"""Functions of graphad.special whose namesakes in scipy.special are no ufuncs and cannot be traced."""
 
 
 class Tensor:
@@ -119,7 +120,7 @@ class Tensor:
         return (self[i] for i in range(static(self.shape[0])))
 
     def __contains__(self, item: Any) -> bool:
-        self._refuse("`in`", "Use np.any(x == item)")
+        return item in self._elements("`in`", "Use np.any(x == item)")
 
     def __repr__(self) -> str:
         return f"Tensor({self.type}, {self.value.node.op.name})"
@@ -308,6 +309,26 @@ class Tensor:
         found: Tensor = protocols.call(np.cumsum, self, *arguments, **keywords)
         return found
 
+    def cumprod(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return running products along an axis."""
+        found: Tensor = protocols.call(np.cumprod, self, *arguments, **keywords)
+        return found
+
+    def argsort(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the positions that sort along an axis."""
+        found: Tensor = protocols.call(np.argsort, self, *arguments, **keywords)
+        return found
+
+    def argpartition(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return the positions that partition along an axis."""
+        found: Tensor = protocols.call(np.argpartition, self, *arguments, **keywords)
+        return found
+
+    def searchsorted(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """Return where values would be inserted to keep the tensor, which is sorted, in order."""
+        found: Tensor = protocols.call(np.searchsorted, self, *arguments, **keywords)
+        return found
+
     def ravel(self, *arguments: Any, **keywords: Any) -> Tensor:
         """Return the elements in one axis."""
         found: Tensor = protocols.call(np.ravel, self, *arguments, **keywords)
@@ -363,6 +384,11 @@ class Tensor:
         found: Tensor = protocols.call(np.choose, self, *arguments, **keywords)
         return found
 
+    def nonzero(self) -> tuple[Tensor, ...]:
+        """Return the positions of the elements that are not 0, where these are known."""
+        found: tuple[Tensor, ...] = protocols.call(np.nonzero, self)
+        return found
+
     def compress(self, condition: Any, axis: Any = None) -> Tensor:
         """Return the elements along an axis where a mask, known while tracing, holds."""
         found: Tensor = protocols.call(np.compress, condition, self, axis)
@@ -389,48 +415,107 @@ class Tensor:
         except TypeError as error:
             raise OpTypeError(f"astype: {error}", location=user_location()) from None
 
-    # What a graph cannot answer.
+    # What a graph cannot answer, other than of what depends on none of its inputs.
 
-    def _refuse(self, what: str, cure: str) -> NoReturn:
+    def _elements(self, what: str, cure: str) -> np.ndarray[Any, Any]:
+        """Return the elements; TraceError where they depend on what is not known while tracing."""
+        if is_known(self.value):
+            from graphad.eager import value_of
+
+            return value_of(self)
         raise TraceError(
             f"{what} of a traced array ({self.type}): its elements are not known while tracing. {cure}",
             location=user_location(),
         )
 
     def __bool__(self) -> bool:
-        self._refuse(
-            "bool()",
-            "An `if`, `while`, `and`, `or` or `not` needs it: use np.where, ga.cond, np.logical_and / _or / _not",
+        return bool(
+            self._elements(
+                "bool()",
+                "An `if`, `while`, `and`, `or` or `not` needs it: use np.where, ga.cond, np.logical_and / _or / _not",
+            )
         )
 
     def __float__(self) -> float:
-        self._refuse("float()", "Keep it an array: drop the float(), or return it as an output")
+        return float(self._elements("float()", "Keep it an array: drop the float(), or return it as an output"))
 
     def __int__(self) -> int:
-        self._refuse("int()", "Keep it an array (x.astype(int)), or pass the number as a plain Python argument")
+        cure = "Keep it an array (x.astype(int)), or pass the number as a plain Python argument"
+        return int(self._elements("int()", cure))
 
     def __index__(self) -> int:
-        self._refuse(
-            "index()", "Index with the array itself (x[i] works), or pass the number as a plain Python argument"
-        )
+        cure = "Index with the array itself (x[i] works), or pass the number as a plain Python argument"
+        return self._elements("index()", cure).__index__()
 
     def __complex__(self) -> complex:
-        self._refuse("complex()", "Keep it an array")
+        return complex(self._elements("complex()", "Keep it an array"))
 
-    def __array__(self, *arguments: Any, **keywords: Any) -> NoReturn:
-        self._refuse(
-            "np.asarray() or a write into a NumPy array",
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        what = "np.asarray() or a write into a NumPy array"
+        cure = (
             "Build the result from traced arrays: np.stack, np.concatenate, np.where, x.at[i].set(v), "
-            "or graphad.numpy.array and asarray",
+            "or graphad.numpy.array and asarray"
         )
+        caller = protocols.scipy_caller()
+        if caller is not None:
+            name = caller.removeprefix("scipy.special.")
+            what = f"{caller}, which makes NumPy arrays of its arguments,"
+            cure = f"Use graphad.special.{name}" if name in SPECIAL else "Compute it outside the traced function"
+        elements = self._elements(what, cure)
+        return np.array(elements, dtype=dtype, copy=copy)
 
-    def item(self, *arguments: Any) -> NoReturn:
-        """Refuse: the elements are not known."""
-        self._refuse("item()", "Return it as an output and look at it after the call")
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """Return the elements as a read-only array."""
+        return self._elements("numpy()", "Return it as an output and look at it after the call")
 
-    def tolist(self) -> NoReturn:
-        """Refuse: the elements are not known."""
-        self._refuse("tolist()", "Return it as an output and look at it after the call")
+    def item(self, *arguments: Any) -> Any:
+        """Return an element as a Python number."""
+        return self._elements("item()", "Return it as an output and look at it after the call").item(*arguments)
+
+    def tolist(self) -> Any:
+        """Return the elements as nested lists."""
+        return self._elements("tolist()", "Return it as an output and look at it after the call").tolist()
+
+    # The Python array API standard (https://data-apis.org/array-api/2024.12).
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """Return `graphad.numpy`; ValueError for a version of the standard later than 2024.12."""
+        import graphad.numpy
+
+        if api_version is not None and api_version not in STANDARD_VERSIONS:
+            raise ValueError(f"graphad.numpy follows the array API standard 2024.12, not {api_version!r}")
+        return graphad.numpy
+
+    @property
+    def device(self) -> str:
+        """Return "cpu"."""
+        return "cpu"
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
+        """Return the tensor; ValueError for what is not the CPU."""
+        if device != "cpu" or stream is not None:
+            raise ValueError(f"graphad computes on the CPU: no device {device!r}, no streams")
+        return self
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # kDLCPU
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        cure = "Return it as an output and exchange it after the call"
+        elements = self._elements("__dlpack__()", cure)
+        if max_version is None or max_version < (1, 0):
+            # The first DLPack cannot say that memory is read-only: only a copy may leave.
+            if copy is False:
+                raise BufferError("elements of a tensor are read-only, which only DLPack 1.0 and later can say")
+            return elements.copy().__dlpack__(stream=stream)
+        return elements.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __delitem__(self, index: Any) -> NoReturn:
         raise TraceError(
