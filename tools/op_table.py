@@ -50,6 +50,7 @@ def load_ops() -> list[type[Op]]:
         package = importlib.import_module(f"graphad.{room}")
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"graphad.{room}.{module.name}")
+    importlib.import_module("graphad.eager")
     return sorted((c for c in OPS.values() if c.__module__.startswith("graphad.")), key=lambda c: c.name)
 
 
