@@ -97,7 +97,7 @@ def test_ba_value_and_products(bundle: Any) -> None:
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * np.abs(other).max())
     (direction,) = directions(arguments, 1)
     (cotangents,) = directions(expected, 1)
-    values, tangents = ga.jvp(objective, arguments, direction)
+    _, tangents = ga.jvp(objective, arguments, direction)
     slopes = central(objective, arguments, direction, 1e-6)
     for one, other in zip(tangents, slopes, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7 * np.abs(other).max())

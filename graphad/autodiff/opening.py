@@ -29,6 +29,7 @@ from graphad.ir.location import user_location
 from graphad.ir.types import TensorType, is_float
 from graphad.ir.walk import evaluate
 from graphad.tracing.coerce import as_tensor
+from graphad.tracing.conversion import converting
 from graphad.tracing.numpy_errors import explaining
 from graphad.tracing.tensor import Tensor
 from graphad.tracing.trace import (
@@ -129,7 +130,7 @@ def name_of(function: Callable[..., Any]) -> str:
 def run(function: Callable[..., Any], arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Opened:
     """Call the function and take its result apart."""
     name = name_of(function)
-    with explaining():
+    with explaining(), converting():
         result = function(*arguments, **keywords)
     leaves, container = flatten(result, is_leaf)
     graph_like = [leaf for leaf in leaves if not isinstance(leaf, TensorType)]

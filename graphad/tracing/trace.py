@@ -19,6 +19,7 @@ from graphad.ir.location import user_location
 from graphad.ir.node import Node, Value
 from graphad.ir.types import TensorType, as_dtype
 from graphad.tracing.coerce import as_tensor
+from graphad.tracing.conversion import converting
 from graphad.tracing.numpy_errors import explaining
 from graphad.tracing.tensor import Number, Tensor
 
@@ -33,7 +34,7 @@ def spec(shape: int | Dim | Sequence[Dim], dtype: Any = "float64") -> TensorType
 
 def is_leaf(value: Any) -> bool:
     """Tell whether a value in a container is an array-like leaf."""
-    return isinstance(value, (np.ndarray, np.generic, bool, int, float, TensorType, Tensor))
+    return isinstance(value, (np.ndarray, np.generic, bool, int, float, complex, TensorType, Tensor))
 
 
 def leaf_type(value: Any, path: str) -> TensorType:
@@ -43,7 +44,7 @@ def leaf_type(value: Any, path: str) -> TensorType:
     if isinstance(value, Tensor):
         return value.type
     try:
-        if isinstance(value, (np.ndarray, np.generic, bool, int, float)):
+        if isinstance(value, (np.ndarray, np.generic, bool, int, float, complex)):
             array = np.asarray(value)
             return TensorType(as_dtype(array.dtype), array.shape)
     except TypeError as error:
@@ -160,7 +161,7 @@ def trace(function: Callable[..., Any], *examples: Any, name: str | None = None,
         inputs = [make_argument(label, leaf) for label, leaf in zip(labels, leaves, strict=True)]
         tensors = unflatten(container, inputs)
         positional = len(tensors) - len(by_keyword)
-        with explaining():
+        with explaining(), converting():
             result = function(*tensors[:positional], **dict(zip(by_keyword, tensors[positional:], strict=True)))
         return close(name or graph_name(function), inputs, container, result, assumptions)
 
@@ -168,7 +169,7 @@ def trace(function: Callable[..., Any], *examples: Any, name: str | None = None,
 def make_argument(label: str, example: Any) -> Tensor:
     """Return a new graph argument of an example's type; a Python number stays weak in promotion."""
     tensor = make_input(label, leaf_type(example, label))
-    return Number(tensor.value) if type(example) in (int, float, Number) else tensor
+    return Number(tensor.value) if type(example) in (int, float, complex, Number) else tensor
 
 
 def make_input(label: str, type_: TensorType, kind: str = "input") -> Tensor:

@@ -10,6 +10,8 @@ import pytest
 import graphad as ga
 from graphad.ir.errors import SymbolicSizeError, TraceError
 
+asarray = np.asarray  # under another name than np.asarray it is NumPy's own while tracing, too
+
 
 def set_element(x: Any) -> Any:
     a = np.zeros(3)
@@ -71,10 +73,8 @@ REFUSALS = [
     (lambda x: x.item(), "Return it as an output"),
     (lambda x: x.tolist(), "Return it as an output"),
     (lambda x: 3.0 in x, "np.any(x == item)"),
-    (lambda x: np.array([x, x]), "np.stack"),
-    (lambda x: np.array([x[0], x[1]]), "np.stack"),
-    (lambda x: np.array(x), "np.stack"),
-    (lambda x: np.asarray(x), "graphad.numpy.array"),
+    (lambda x: asarray(x), "graphad.numpy.array"),
+    (lambda x: asarray([x[0], x[1]]), "np.stack"),
     (lambda x: np.ones(3)[x.astype(int)], "np.asarray()"),
     (lambda x: np.full(3, x[0]), "np.stack"),
     (lambda x: np.zeros(x[0]), "where it needs a number"),
@@ -94,16 +94,15 @@ REFUSALS = [
     (lambda x: np.sum(x, out=np.zeros(())), "out="),
     (lambda x: x.sum(out=np.zeros(())), "out="),
     (lambda x: x.mean(None, None, np.zeros(())), "out="),
-    (lambda x: x.sort(), "no sorting ops yet"),
-    (lambda x: np.sort(x), "no sorting ops yet"),
-    (lambda x: np.median(x), "no sorting ops yet"),
+    (lambda x: x.sort(), "y = np.sort(x)"),
+    (lambda x: np.put_along_axis(x, np.array([0]), x, 0), "graphad.numpy.put_along_axis"),
     (lambda x: x.fill(0.0), "np.full_like"),
     (lambda x: x.flat, "x.ravel()"),
     (lambda x: x.view("int64"), "no memory"),
     (lambda x: x.resize(2), "np.pad"),
     (lambda x: np.linalg.inv(x), "no linear algebra"),
     (lambda x: np.fft.rfft(x), "no Fourier transforms"),
-    (lambda x: np.interp(x, x, x), "np.interp cannot be traced"),
+    (lambda x: np.kaiser(x, x), "np.kaiser cannot be traced"),
     (lambda x: np.unique(x), "depends on the elements"),
     (lambda x: np.copyto(np.zeros(3), x), "writes into an array in place"),
     (lambda x: np.vectorize(lambda v: v)(x), "np.stack"),
