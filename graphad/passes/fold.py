@@ -109,6 +109,8 @@ def _folded(node: Node, known: dict[Node, Array]) -> Value | None:
             result = node.op.evaluate(*[known[v[0]] for v in node.inputs])
     except SymbolicSizeError:
         return None  # an attribute (the start of a slice) is a symbolic size
+    except np.linalg.LinAlgError:
+        return None  # of a singular matrix: the error belongs to the run
     return _constant(node, np.asarray(result[0] if isinstance(result, tuple) else result))
 
 

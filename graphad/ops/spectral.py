@@ -1,0 +1,360 @@
+"""Eigenvalues of symmetric matrices and singular values.
+
+Sources of the derivatives: Giles 2008, 3.1 and 3.2; J. Townsend, "Differentiating the singular value decomposition",
+2016. (The eigenvalues of general matrices belong here too; they are complex.)
+
+Where eigenvalues (or singular values) agree, their vectors are any basis of the space they share, and no derivative of
+the vectors exists. The rules leave out how such vectors turn into each other (`reciprocal_gaps` is 0 there), as the
+derivative of a basis that turns no further than it must. So first derivatives are right for all functions that do not
+depend on the basis within such a space: of the values alone, symmetric in equal ones; of the projections on the spaces.
+They are not for functions that treat equal values differently, and second derivatives leave the turning out as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphad.ir.dims import Dim, at_least
+from graphad.ir.emit import apply_all
+from graphad.ir.errors import fail
+from graphad.ir.op import General, add_all, function_of
+from graphad.ir.samples import positive_definite, real, sample, well_conditioned
+from graphad.ir.types import TensorType
+from graphad.ops.creation import ones
+from graphad.ops.factorization import check_tall
+from graphad.ops.matrices import (
+    adjoint,
+    check_matrix,
+    check_square,
+    column,
+    diagonal,
+    diagonal_matrix,
+    from_lower,
+    reciprocal_gaps,
+    row,
+    to_lower,
+)
+from graphad.ops.product import matmul
+from graphad.ops.reduction import reduce_sum
+from graphad.ops.selection import where
+from graphad.ops.shape import broadcast_to
+
+if TYPE_CHECKING:
+    from graphad.tracing.tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Eigh(General):
+    """w, v = eigenvalues, ascending, and eigenvectors (columns) of symmetric matrices.
+
+    They are read from their lower triangle, or from the `upper` one, so the gradient is such a triangle too. Repeated
+    eigenvalues: see the head of this file.
+    """
+
+    upper: bool = False
+
+    samples = (
+        sample(positive_definite(3, 3)),
+        sample(positive_definite(2, 2, 2)),
+        sample(positive_definite(3, 3), upper=True),
+        sample(positive_definite(1, 1)),
+        sample(real(0, 0)),
+        sample(positive_definite(3, 3, dtype="float32")),
+    )
+
+    def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:  # type: ignore[override]
+        check_square(a)
+        return a.with_shape(a.shape[:-1]), a
+
+    def evaluate(self, a: Array) -> tuple[Array, Array]:  # type: ignore[override]
+        w, v = np.linalg.eigh(a, "U" if self.upper else "L")
+        return w, v
+
+    def vjp(
+        self,
+        cotangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        """v (diag(gw) + f o (v^H gv)) v^H with f[i, j] = 1 / (w[j] - w[i]), to the triangle that was read."""
+        (gw, gv), (w, v) = cotangents, results
+        inner = add_all(
+            [
+                None if gw is None else diagonal_matrix(gw),
+                None if gv is None else reciprocal_gaps(w) * matmul(adjoint(v), gv),
+            ]
+        )
+        if inner is None:
+            return (None,)
+        pulled = to_lower(matmul(matmul(v, inner), adjoint(v)))
+        return (adjoint(pulled) if self.upper else pulled,)
+
+    def jvp(
+        self,
+        tangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        """dw = diag(b) and dv = v (f o b), with b = v^H da v (Giles 2008, 3.1)."""
+        (da,), (w, v) = tangents, results
+        if da is None:
+            return None, None
+        inner = matmul(matmul(adjoint(v), from_lower(adjoint(da) if self.upper else da)), v)
+        return diagonal(inner), matmul(v, reciprocal_gaps(w) * inner)
+
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        return eigh(a, self.upper)
+
+    def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
+        return 9 * operands[0].size * operands[0].shape[-1]
+
+
+class Eigvalsh(General):
+    """w = eigenvalues, ascending, of symmetric matrices, read from their lower triangle.
+
+    Where eigenvalues agree, the gradient is that of functions symmetric in them.
+    """
+
+    samples = (
+        sample(positive_definite(3, 3)),
+        sample(positive_definite(2, 2, 2)),
+        sample(positive_definite(1, 1)),
+        sample(real(0, 0)),
+        sample(positive_definite(3, 3, dtype="float32")),
+    )
+
+    def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
+        check_square(a)
+        return a.with_shape(a.shape[:-1])
+
+    def evaluate(self, a: Array) -> Array:  # type: ignore[override]
+        return np.asarray(np.linalg.eigvalsh(a))
+
+    def vjp(
+        self,
+        cotangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        """v diag(gw) v^H, to the triangle that was read."""
+        (g,) = cotangents
+        if g is None:
+            return (None,)
+        _, v = eigh(operands[0])
+        return (to_lower(matmul(row(g) * v, adjoint(v))),)
+
+    def jvp(
+        self,
+        tangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        """The diagonal of v^H da v."""
+        (da,) = tangents
+        if da is None:
+            return (None,)
+        _, v = eigh(operands[0])
+        return (_diagonal_of_product(adjoint(v), matmul(from_lower(da), v)),)
+
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
+        return eigvalsh(a)
+
+    def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
+        return 2 * operands[0].size * operands[0].shape[-1]
+
+
+@dataclass(frozen=True)
+class Svd(General):
+    """u, s, vh = reduced singular value decomposition of matrices, s descending: ``(u * s) @ vh = a``.
+
+    u [..., m, k] has orthonormal columns and vh [..., k, n] orthonormal rows. k is n, with at least as many rows as
+    columns, and m for `wide` matrices, with at least as many columns as rows. Repeated singular values: see the head
+    of this file. Where one is 0, the vectors' part outside of a's columns (rows) does not turn either.
+    """
+
+    wide: bool = False
+
+    samples = (
+        sample(well_conditioned(3, 3)),
+        sample(well_conditioned(4, 2)),
+        sample(well_conditioned(2, 4), wide=True),
+        sample(well_conditioned(2, 3, 2)),
+        sample(real(3, 1)),
+        sample(real(3, 0)),
+        sample(real(0, 2), wide=True),
+        sample(well_conditioned(3, 2, dtype="float32")),
+    )
+
+    def infer(self, a: TensorType) -> tuple[TensorType, TensorType, TensorType]:  # type: ignore[override]
+        rows, columns = check_matrix(a)
+        if self.wide:
+            if not at_least(columns, rows):
+                fail(f"wide matrices have at least as many columns as rows, not {columns} and {rows}")
+            return a.with_shape((*a.shape[:-1], rows)), a.with_shape(a.shape[:-1]), a
+        check_tall(a)
+        return a, a.with_shape((*a.shape[:-2], columns)), a.with_shape((*a.shape[:-2], columns, columns))
+
+    def evaluate(self, a: Array) -> tuple[Array, Array, Array]:  # type: ignore[override]
+        u, s, vh = np.linalg.svd(a, full_matrices=False)
+        return u, s, vh
+
+    def vjp(
+        self,
+        cotangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        """Townsend 2016, (31), with f[i, j] = 1 / (s[j]^2 - s[i]^2); of the adjoint, where a is wide."""
+        (gu, gs, gvh), (u, s, vh) = cotangents, results
+        if not self.wide:
+            return (_pulled(gu, gs, gvh, u, s, vh),)
+        turned = [None if g is None else adjoint(g) for g in (gvh, gu)]
+        pulled = _pulled(turned[0], gs, turned[1], adjoint(vh), s, adjoint(u))
+        return (None if pulled is None else adjoint(pulled),)
+
+    def jvp(
+        self,
+        tangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        """ds = diag(p), du = u (f o (p s + s p^H)) + (1 - u u^H) da v / s, dv = v (f o (s p + p^H s)); p = u^H da v."""
+        (da,), (u, s, vh) = tangents, results
+        if da is None:
+            return None, None, None
+        if not self.wide:
+            return _pushed(da, u, s, vh)
+        dv, ds, duh = _pushed(adjoint(da), adjoint(vh), s, adjoint(u))
+        return adjoint(duh), ds, adjoint(dv)
+
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        return svd(a, self.wide)
+
+    def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
+        return 8 * operands[0].size * results[1].shape[-1]
+
+
+def _pulled(
+    gu: Tensor | None, gs: Tensor | None, gvh: Tensor | None, u: Tensor, s: Tensor, vh: Tensor
+) -> Tensor | None:
+    """Return the cotangent of a tall matrix."""
+    inner: list[Tensor | None] = [None if gs is None else diagonal_matrix(gs)]
+    outer: Tensor | None = None
+    if gu is not None:
+        turned = matmul(adjoint(u), gu)
+        inner.append(_reciprocal_gaps_of_squares(s) * (turned - adjoint(turned)) * row(s))
+        outer = (gu - matmul(u, turned)) * row(_safe_reciprocal(s))
+    if gvh is not None:
+        turned = matmul(vh, adjoint(gvh))
+        inner.append(column(s) * _reciprocal_gaps_of_squares(s) * (turned - adjoint(turned)))
+    middle = add_all(inner)
+    pulled = add_all([None if middle is None else matmul(u, middle), outer])
+    return None if pulled is None else matmul(pulled, vh)
+
+
+def _pushed(da: Tensor, u: Tensor, s: Tensor, vh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the tangents of u, s and vh of a tall matrix."""
+    moved = matmul(da, adjoint(vh))
+    p = matmul(adjoint(u), moved)
+    gaps, turned = _reciprocal_gaps_of_squares(s), adjoint(p)
+    du = matmul(u, gaps * (p * row(s) + column(s) * turned))
+    du = du + (moved - matmul(u, p)) * row(_safe_reciprocal(s))
+    dv_in_v = gaps * (column(s) * p + turned * row(s))
+    return du, diagonal(p), matmul(adjoint(dv_in_v), vh)
+
+
+class SingularValues(General):
+    """s = singular values, descending, of matrices of at least as many rows as columns.
+
+    Where singular values agree, the gradient is that of functions symmetric in them. At a singular value of 0 (a kink,
+    as of the absolute value) it is one of the subgradients.
+    """
+
+    samples = (
+        sample(well_conditioned(3, 3)),
+        sample(well_conditioned(4, 2)),
+        sample(well_conditioned(2, 3, 2)),
+        sample(real(3, 1)),
+        sample(real(3, 0)),
+        sample(real(0, 0)),
+        sample(well_conditioned(3, 2, dtype="float32")),
+    )
+
+    def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
+        _, columns = check_tall(a)
+        return a.with_shape((*a.shape[:-2], columns))
+
+    def evaluate(self, a: Array) -> Array:  # type: ignore[override]
+        return np.asarray(np.linalg.svd(a, compute_uv=False))
+
+    def vjp(
+        self,
+        cotangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        """u diag(g) vh."""
+        (g,) = cotangents
+        if g is None:
+            return (None,)
+        u, _, vh = svd(operands[0])
+        return (matmul(row(g) * u, vh),)
+
+    def jvp(
+        self,
+        tangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        """The diagonal of u^H da v."""
+        (da,) = tangents
+        if da is None:
+            return (None,)
+        u, _, vh = svd(operands[0])
+        return (_diagonal_of_product(adjoint(u), matmul(da, adjoint(vh))),)
+
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
+        return singular_values(a)
+
+    def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
+        return 3 * operands[0].size * operands[0].shape[-1]
+
+
+def _diagonal_of_product(a: Tensor, b: Tensor) -> Tensor:
+    """Return the diagonal of a b without the rest of it."""
+    return reduce_sum(a * adjoint(b), (a.ndim - 1,))
+
+
+def _reciprocal_gaps_of_squares(s: Tensor) -> Tensor:
+    """Return ``f[i, j] = 1 / (s[j]^2 - s[i]^2)``, 0 where the two agree to within rounding."""
+    pairs = (*s.shape, s.shape[-1])
+    total = broadcast_to(row(s), pairs) + broadcast_to(column(s), pairs)
+    nothing = total <= 0
+    gaps = reciprocal_gaps(s)
+    return where(nothing, gaps.zeros_like(), gaps / where(nothing, ones(pairs, s.dtype), total))
+
+
+def _safe_reciprocal(s: Tensor) -> Tensor:
+    """Return 1 / s, and 0 where s is 0 to within rounding of the largest."""
+    noise = float(np.finfo(s.dtype).eps) * reduce_sum(s, (s.ndim - 1,))
+    tiny = broadcast_to(column(noise), s.shape) >= s
+    return where(tiny, s.zeros_like(), 1 / where(tiny, ones(s.shape, s.dtype), s))
+
+
+eigvalsh = function_of(Eigvalsh)
+singular_values = function_of(SingularValues)
+
+
+def eigh(a: Tensor, upper: bool = False) -> tuple[Tensor, ...]:
+    """Return eigenvalues, ascending, and eigenvectors of the symmetric matrices whose lower (upper) triangle is a's."""
+    return apply_all(Eigh(upper), a)
+
+
+def svd(a: Tensor, wide: bool = False) -> tuple[Tensor, ...]:
+    """Return u, s, vh with ``(u * s) @ vh = a``; `wide` where a has more columns than rows."""
+    return apply_all(Svd(wide), a)
