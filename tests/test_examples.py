@@ -22,6 +22,7 @@ LEAVES = {
         "digits.safetensors",
     ),
     "heat_equation": ("heat_equation.svg",),
+    "kalman_filter": ("kalman_filter.svg",),
     "logistic_regression": ("logistic_regression.svg",),
 }
 
