@@ -15,7 +15,8 @@ from graphad.ir.dims import Dim, Size
 from graphad.ir.emit import emission
 from graphad.ir.errors import OpTypeError, TraceError
 from graphad.ir.location import Location, user_location
-from graphad.ir.types import DType, as_dtype
+from graphad.ir.types import DType, as_dtype, is_inexact
+from graphad.tracing.known import is_known
 from graphad.tracing.tensor import Tensor
 
 
@@ -63,6 +64,12 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(axes)
 
 
+def check_device(device: Any) -> None:
+    """Reject what is not the CPU."""
+    if device not in (None, "cpu"):
+        refuse(f"graphad computes on the CPU: there is no device {device!r}")
+
+
 def shape_of(shape: Any) -> tuple[Dim, ...]:
     """Return a shape from one size or a sequence of sizes."""
     if isinstance(shape, (tuple, list, np.ndarray)):
@@ -94,7 +101,7 @@ def summing_dtype(dtype: DType) -> DType:
 
 def averaging_dtype(dtype: DType) -> DType:
     """Return the dtype in which NumPy averages elements of `dtype`: float64 for what is not floating-point."""
-    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+    return dtype if is_inexact(dtype) else np.dtype(np.float64)
 
 
 def is_number(value: Any) -> bool:
@@ -104,11 +111,19 @@ def is_number(value: Any) -> bool:
     )
 
 
+def elements(value: Any) -> np.ndarray[Any, Any] | None:
+    """Return the elements of a number, array, or tensor that depends on no input; None if they are not known."""
+    if isinstance(value, Tensor):
+        return np.asarray(value) if is_known(value.value) else None
+    return np.asarray(value) if is_number(value) else None
+
+
 def known(value: Any, what: str) -> np.ndarray[Any, Any]:
     """Return an argument that must not be traced as an array."""
-    if not is_number(value):
+    found = elements(value)
+    if found is None:
         untraceable(f"{what} must be known while tracing, not a traced array: the shape of the result depends on it")
-    return np.asarray(value)
+    return found
 
 
 def inverse(permutation: Sequence[int]) -> tuple[int, ...]:

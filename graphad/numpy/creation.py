@@ -8,8 +8,8 @@ import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.dims import Dim, Size
-from graphad.ir.types import DType
-from graphad.numpy.arguments import axis_of, dtype_of, is_number, refuse, shape_of, size_of
+from graphad.ir.types import DType, is_inexact
+from graphad.numpy.arguments import axis_of, check_device, dtype_of, is_number, refuse, shape_of, size_of
 from graphad.numpy.elementwise import where
 from graphad.numpy.shaping import expand_dims, moveaxis
 from graphad.ops.slicing import strided_size
@@ -21,8 +21,15 @@ _FLOAT = np.dtype(np.float64)
 _INDEX = np.dtype(np.int64)
 
 
-def asarray(a: Any, dtype: Any = None) -> Tensor:
-    """Return `a` (an array, a number, nested lists, also of tensors) as a tensor."""
+def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """Return `a` (an array, a number, nested lists, also of tensors) as a tensor.
+
+    Elements of tensors do not change, so that `copy` makes no difference to a tensor; an array cannot be shared, and
+    is an OpTypeError (a ValueError) for ``copy=False``.
+    """
+    check_device(device)
+    if copy is False and not isinstance(a, Tensor):
+        refuse("asarray with copy=False: a tensor holds elements of its own; only a tensor is taken without a copy")
     x = as_tensor(a)
     return ops.cast(x, dtype_of(dtype, x.dtype))
 
@@ -33,23 +40,36 @@ def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: in
     return ops.reshape(x, (*(1,) * (ndmin - x.ndim), *x.shape))
 
 
-def zeros(shape: Any, dtype: Any = float) -> Tensor:
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """Return the elements of an array of any library that speaks DLPack as a tensor, by a copy."""
+    check_device(device)
+    if isinstance(x, Tensor):
+        return x
+    if copy is False:
+        refuse("from_dlpack with copy=False: a tensor holds elements of its own")
+    return constant(np.from_dlpack(x))
+
+
+def zeros(shape: Any, dtype: Any = float, *, device: Any = None) -> Tensor:
     """Return zeros."""
+    check_device(device)
     return ops.zeros(shape_of(shape), dtype_of(dtype, _FLOAT))
 
 
-def ones(shape: Any, dtype: Any = float) -> Tensor:
+def ones(shape: Any, dtype: Any = float, *, device: Any = None) -> Tensor:
     """Return ones."""
+    check_device(device)
     return ops.ones(shape_of(shape), dtype_of(dtype, _FLOAT))
 
 
-def empty(shape: Any, dtype: Any = float) -> Tensor:
+def empty(shape: Any, dtype: Any = float, *, device: Any = None) -> Tensor:
     """Return zeros: a graph has no memory that is not written."""
-    return zeros(shape, dtype)
+    return zeros(shape, dtype, device=device)
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Tensor:
     """Return `fill_value` (a number, or what broadcasts to `shape`) everywhere."""
+    check_device(device)
     x = as_tensor(fill_value)
     return ops.broadcast_to(ops.cast(x, dtype_of(dtype, x.dtype)), shape_of(shape))
 
@@ -61,9 +81,10 @@ def _like(a: Any, dtype: Any, shape: Any) -> tuple[tuple[Dim, ...], DType]:
 
 @implements(np.zeros_like, np.empty_like)
 def zeros_like(
-    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: None = None
+    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Tensor:
     """Return zeros of the shape and dtype of a."""
+    check_device(device)
     return ops.zeros(*_like(a, dtype, shape))
 
 
@@ -72,9 +93,10 @@ empty_like = zeros_like
 
 @implements(np.ones_like)
 def ones_like(
-    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: None = None
+    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Tensor:
     """Return ones of the shape and dtype of a."""
+    check_device(device)
     return ops.ones(*_like(a, dtype, shape))
 
 
@@ -87,15 +109,17 @@ def full_like(
     subok: bool = True,
     shape: Any = None,
     *,
-    device: None = None,
+    device: Any = None,
 ) -> Tensor:
     """Return `fill_value` everywhere, in the shape and dtype of a."""
+    check_device(device)
     sizes, wanted = _like(a, dtype, shape)
     return ops.broadcast_to(ops.cast(as_tensor(fill_value), wanted), sizes)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None) -> Tensor:
     """Return start, start + step, ... below stop; with one argument, 0 ... stop - 1. Integer bounds may be symbolic."""
+    check_device(device)
     if stop is None:
         start, stop = 0, start
     if not any(isinstance(bound, Size) for bound in (start, stop, step)):
@@ -121,9 +145,10 @@ def linspace(
     dtype: Any = None,
     axis: Any = 0,
     *,
-    device: None = None,
+    device: Any = None,
 ) -> Any:
     """Return `num` evenly spaced values from start to stop (included if `endpoint`), along a new axis."""
+    check_device(device)
     count = size_of(num)
     intervals = count - 1 if endpoint else count
     first, last, _ = promoted(start, stop, _FLOAT.type(0))
@@ -136,6 +161,6 @@ def linspace(
     if endpoint and not single:
         y = where(places == constant(count - 1, first.dtype), last, y)
     wanted = dtype_of(dtype, y.dtype)
-    y = ops.cast(y if wanted.kind == "f" else ops.floor(y), wanted)
+    y = ops.cast(y if is_inexact(wanted) else ops.floor(y), wanted)
     y = moveaxis(y, 0, axis_of(axis, y.ndim))
     return (y, step) if retstep else y

@@ -8,7 +8,7 @@ import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.dims import Dim, at_least
-from graphad.numpy.arguments import axis_of, dtype_of, no_out, refuse, size_of
+from graphad.numpy.arguments import axis_of, check_device, dtype_of, no_out, refuse, size_of
 from graphad.numpy.elementwise import where
 from graphad.numpy.reductions import sum
 from graphad.tracing.coerce import as_tensor
@@ -23,8 +23,9 @@ def _rows_and_columns(rows: Dim, columns: Dim) -> tuple[Tensor, Tensor]:
     return ops.iota((rows, columns), 0, _INDEX), ops.iota((rows, columns), 1, _INDEX)
 
 
-def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = float, order: str = "C") -> Tensor:
+def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = float, order: str = "C", *, device: Any = None) -> Tensor:
     """y[i, j] = 1 where j = i + k, 0 elsewhere; N rows, M (or N) columns."""
+    check_device(device)
     rows, columns = _rows_and_columns(size_of(N), size_of(N if M is None else M))
     return ops.cast(rows + k == columns, dtype_of(dtype, _FLOAT))
 

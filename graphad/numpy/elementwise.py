@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 import graphad.ops as ops
-from graphad.numpy.arguments import averaging_dtype, dtype_of, no_out, refuse, untraceable
+from graphad.ir.types import finfo, is_complex, is_float, is_inexact
+from graphad.numpy.arguments import averaging_dtype, dtype_of, elements, no_out, refuse, untraceable
 from graphad.numpy.reductions import all
-from graphad.tracing.coerce import as_tensor, common_shape, constant, promoted
+from graphad.ops.arithmetic import Sign
+from graphad.tracing.coerce import as_tensor, common_shape, constant, elementwise, promoted
 from graphad.tracing.protocols import implements
 from graphad.tracing.tensor import Tensor
 
@@ -21,15 +23,18 @@ _BOOL = np.dtype(np.bool_)
 
 
 def as_float(x: Any) -> Tensor:
-    """Return x as a floating-point tensor: float64 where it was not one."""
+    """Return x as a floating-point tensor, real or complex: float64 where it was not one."""
     t = as_tensor(x)
     return ops.cast(t, averaging_dtype(t.dtype))
 
 
 @implements(np.where)
-def where(condition: Any, x: Any = _NONE, y: Any = _NONE, /) -> Tensor:
-    """z = x where the condition is true (not 0), y elsewhere."""
+def where(condition: Any, x: Any = _NONE, y: Any = _NONE, /) -> Any:
+    """z = x where the condition is true (not 0), y elsewhere; of a known condition alone, where it is true."""
     if x is _NONE or y is _NONE:
+        found = elements(condition)
+        if found is not None and x is y is _NONE:
+            return tuple(map(constant, np.nonzero(found)))
         untraceable(
             "np.where(condition) with one argument gives as many indices as elements are true, "
             "which is not known while tracing. Use the three-argument np.where(condition, x, y), or a mask as a factor"
@@ -77,7 +82,7 @@ def round(a: Any, decimals: int = 0, out: None = None) -> Tensor:
     x = as_tensor(a)
     if x.dtype.kind == "b":
         refuse("np.round is not traced for booleans")
-    if x.dtype.kind != "f":
+    if not is_inexact(x.dtype):
         if decimals >= 0:
             return x
         # NumPy, too, divides integers as floats here.
@@ -96,7 +101,7 @@ def fix(x: Any, out: None = None) -> Tensor:
     """y = x rounded towards 0."""
     no_out(out, "fix")
     t = as_tensor(x)
-    return ops.trunc(t) if t.dtype.kind == "f" else t
+    return t if t.dtype.kind in "biu" else ops.trunc(t)
 
 
 @implements(np.square)
@@ -110,7 +115,7 @@ def square(x: Any, /) -> Tensor:
 def reciprocal(x: Any, /) -> Tensor:
     """y = 1 / x, for floating-point x."""
     t = as_tensor(x)
-    if t.dtype.kind != "f":
+    if not is_inexact(t.dtype):
         refuse(f"np.reciprocal of {t.type}: the integer reciprocal is 0 nearly everywhere; use 1 / x, or cast first")
     return 1 / t
 
@@ -141,11 +146,11 @@ def radians(x: Any, /) -> Tensor:
 
 @implements(np.float_power)
 def float_power(x1: Any, x2: Any, /) -> Tensor:
-    """y = x1 ** x2 in float64."""
-    f64 = np.dtype(np.float64)
-    base = ops.cast(as_tensor(x1), f64)
-    exponent = float(x2) if isinstance(x2, (int, float)) else ops.cast(as_tensor(x2), f64)
-    result: Tensor = base**exponent
+    """y = x1 ** x2 in float64, or complex128 where one is complex."""
+    a, b = promoted(x1, x2)
+    wide = np.dtype(np.complex128 if is_complex(a.dtype) else np.float64)
+    exponent = float(x2) if isinstance(x2, (int, float)) else ops.cast(b, wide)
+    result: Tensor = ops.cast(a, wide) ** exponent
     return result
 
 
@@ -191,8 +196,8 @@ def frexp(x: Any, /) -> tuple[Tensor, Tensor]:
 
 @implements(np.conjugate)
 def conjugate(x: Any, /) -> Tensor:
-    """y = x: traced arrays are real."""
-    return as_tensor(x)
+    """y = Re x - i Im x, the complex conjugate; x itself where it is real."""
+    return ops.conj(as_tensor(x))
 
 
 conj = conjugate
@@ -200,63 +205,92 @@ conj = conjugate
 
 @implements(np.real)
 def real(val: Any) -> Tensor:
-    """y = val: traced arrays are real."""
-    return as_tensor(val)
+    """y = the real part; val itself where it is real."""
+    return ops.real_part(as_tensor(val))
 
 
 @implements(np.imag)
 def imag(val: Any) -> Tensor:
-    """y = 0: traced arrays are real."""
-    return as_tensor(val).zeros_like()
+    """y = the imaginary part; 0 where val is real."""
+    return ops.imag_part(as_tensor(val))
+
+
+@implements(np.angle)
+def angle(z: Any, deg: bool = False) -> Tensor:
+    """y = the angle of z in the complex plane, in (-pi, pi], in degrees with `deg`; its derivative at 0 is 0."""
+    t = as_float(z)
+    radians_ = ops.arctan2(ops.imag_part(t), ops.real_part(t))
+    return radians_ * (180 / np.pi) if deg else radians_
+
+
+@implements(np.sign)
+def sign(x: Any, /) -> Tensor:
+    """y = -1, 0 or 1 as x is negative, zero or positive; z / |z|, and 0 at 0, for complex numbers."""
+    t = as_tensor(x)
+    if not is_complex(t.dtype):
+        return elementwise(Sign(), t)
+    zero = ops.equal(t, t.zeros_like())
+    safe = ops.where(zero, t.zeros_like() + 1, t)
+    return ops.where(zero, t.zeros_like(), safe / ops.cast(ops.absolute(safe), t.dtype))
 
 
 @implements(np.isreal)
 def isreal(x: Any) -> Tensor:
-    """y = True: traced arrays are real."""
+    """y = whether the imaginary part of x is 0."""
     t = as_tensor(x)
-    return ops.broadcast_to(constant(True), t.shape)
+    return ops.imag_part(t) == 0 if is_complex(t.dtype) else ops.broadcast_to(constant(True), t.shape)
 
 
 @implements(np.iscomplex)
 def iscomplex(x: Any) -> Tensor:
-    """y = False: traced arrays are real."""
+    """y = whether the imaginary part of x is not 0."""
     t = as_tensor(x)
-    return ops.broadcast_to(constant(False), t.shape)
+    return ops.imag_part(t) != 0 if is_complex(t.dtype) else ops.broadcast_to(constant(False), t.shape)
 
 
 @implements(np.iscomplexobj)
 def iscomplexobj(x: Any) -> bool:
-    """Return False: traced arrays are real."""
-    return False
+    """Return whether the dtype of x is complex."""
+    return is_complex(as_tensor(x).dtype)
 
 
 @implements(np.isrealobj)
 def isrealobj(x: Any) -> bool:
-    """Return True: traced arrays are real."""
-    return True
+    """Return whether the dtype of x is real."""
+    return not is_complex(as_tensor(x).dtype)
 
 
 @implements(np.isposinf)
 def isposinf(x: Any, out: None = None) -> Tensor:
     """y = whether x is +inf."""
     no_out(out, "isposinf")
-    return as_float(x) == np.inf
+    return _real_only(x, "isposinf") == np.inf
 
 
 @implements(np.isneginf)
 def isneginf(x: Any, out: None = None) -> Tensor:
     """y = whether x is -inf."""
     no_out(out, "isneginf")
-    return as_float(x) == -np.inf
+    return _real_only(x, "isneginf") == -np.inf
+
+
+def _real_only(x: Any, function: str) -> Tensor:
+    t = as_float(x)
+    if is_complex(t.dtype):
+        refuse(f"np.{function} is not defined for complex numbers ({t.type}); ask for real and imaginary part")
+    return t
 
 
 @implements(np.nan_to_num)
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
     """y = x with nan, +inf and -inf replaced (the infinities by the largest numbers of the dtype)."""
     t = as_tensor(x)
-    if t.dtype.kind != "f":
+    if is_complex(t.dtype):
+        parts = (nan_to_num(part, copy, nan, posinf, neginf) for part in (ops.real_part(t), ops.imag_part(t)))
+        return ops.complex_of(*parts)
+    if not is_float(t.dtype):
         return t
-    limits = np.finfo(t.dtype)
+    limits = finfo(t.dtype)
     y = where(ops.isnan(t), nan, t)
     y = where(t == np.inf, float(limits.max) if posinf is None else posinf, y)
     y = where(t == -np.inf, float(limits.min) if neginf is None else neginf, y)
@@ -288,7 +322,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Tensor:
     if x.shape != y.shape:
         return constant(False)
     same: Tensor = x == y
-    if equal_nan and x.dtype.kind == y.dtype.kind == "f":
+    if equal_nan and is_inexact(x.dtype) and is_inexact(y.dtype):
         same = same | (ops.isnan(x) & ops.isnan(y))
     return all(same)
 

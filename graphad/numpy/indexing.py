@@ -15,7 +15,7 @@ import numpy as np
 import graphad.ops as ops
 from graphad.ir.dims import Dim, Size, at_least, static
 from graphad.ir.errors import OutOfBoundsError
-from graphad.numpy.arguments import here, refuse, untraceable
+from graphad.numpy.arguments import elements, here, refuse, untraceable
 from graphad.numpy.shaping import flipped
 from graphad.ops.slicing import strided_size
 from graphad.tracing.coerce import as_tensor, common_shape, constant
@@ -170,6 +170,9 @@ def _item(item: Any) -> Any:
     if isinstance(item, Tensor) or (isinstance(item, (list, tuple)) and _holds_tensor(item)):
         tensor = as_tensor(item)
         if tensor.dtype.kind == "b":
+            mask = elements(tensor)
+            if mask is not None:
+                return mask
             untraceable(
                 f"the index is a traced boolean mask ({tensor.type}): how many elements it selects is not known while "
                 "tracing. Use np.where(mask, x, other), or x * mask, and reduce over that"

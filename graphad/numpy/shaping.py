@@ -171,6 +171,11 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Tensor:
     return ops.broadcast_to(as_tensor(array), shape_of(shape))
 
 
+def broadcast_shapes(*args: Any) -> tuple[Dim, ...]:
+    """Return the shape that arrays of these shapes broadcast to; sizes may be symbolic."""
+    return common_shape([shape_of(arg) for arg in args]) if args else ()
+
+
 @implements(np.broadcast_arrays)
 def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Tensor, ...]:
     """Return the arrays repeated to their common shape."""
