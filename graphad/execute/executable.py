@@ -14,6 +14,7 @@ from graphad.execute.arguments import builder, taker
 from graphad.execute.opening import open_groups
 from graphad.execute.reference import Program
 from graphad.execute.state import State, call_graph_of, resolve_updates, result_container
+from graphad.ir.collector import collector_paused
 from graphad.ir.errors import ExecutionError, SymbolicSizeError
 from graphad.ir.graph import Graph
 from graphad.plan.plan import Plan, plan
@@ -58,6 +59,7 @@ class Executable:
     again. Calls from several threads take turns. Results are new arrays that belong to the caller.
     """
 
+    @collector_paused()
     def __init__(
         self, graph: Graph, updates: Mapping[str, str] | None = None, state: Mapping[str, Any] | None = None
     ) -> None:
@@ -249,6 +251,7 @@ class Executable:
         arrays = [self._state.arrays[k] if k in self._updates else next(given) for k in range(len(self._graph.inputs))]
         return self._bound(tuple(sorted(size_binding(self._graph, arrays).items())))
 
+    @collector_paused()
     def _bound(self, binding: tuple[tuple[str, int], ...]) -> Program:
         found = self._programs.get(binding)
         if found is None:

@@ -105,7 +105,8 @@ class Graph:
     @property
     def static(self) -> bool:
         """Tell whether every size in the graph is a number."""
-        return all(type_.static for node in self.nodes for type_ in node.types)
+        distinct = {id(type_): type_ for node in self.nodes for type_ in node.types}  # nodes mostly share types
+        return all(type_.static for type_ in distinct.values())
 
     def with_outputs(
         self,
@@ -148,6 +149,8 @@ class Graph:
         """
         from graphad.ir.walk import rebuild
 
+        if not sizes:
+            return self
         known = self.size_names
         for name, size in sizes.items():
             if name not in known:

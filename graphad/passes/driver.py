@@ -7,9 +7,10 @@ reaches the fixed point, in time linear in the nodes and the rewrites.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +21,7 @@ from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
-from graphad.passes.patterns import COMMUTATIVE, Matcher
+from graphad.passes.patterns import COMMUTATIVE, Matcher, OperandClasses
 from graphad.passes.rules import Rule
 
 if TYPE_CHECKING:
@@ -157,22 +158,47 @@ def node_key(node: Node) -> Any:
         a, b = inputs
         if (b[0].serial, b[1]) < (a[0].serial, a[1]):
             inputs = (b, a)
-    return op, inputs, node.replica
+    # An op without attributes is its class, whose hash costs a fifth.
+    kind = type(op)
+    return kind if kind.__hash__ is _HASH_WITHOUT_ATTRIBUTES else op, inputs, node.replica
 
 
-_index_cache: dict[tuple[Rule, ...], dict[type[Op], list[tuple[Rule, Matcher]]]] = {}
+_HASH_WITHOUT_ATTRIBUTES = Op.__hash__
 
 
-def _index(rules: Sequence[Rule]) -> dict[type[Op], list[tuple[Rule, Matcher]]]:
-    key = tuple(rules)
-    found = _index_cache.get(key)
-    if found is None:
-        found = {}
+MATCHED_OPERANDS = 3
+"""Operands whose op classes choose the rules to try on a node; ops with more of them are rare."""
+
+
+class _Index:
+    """Which rules to try on a node, by its op class and those of its operands: most fail on these already."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.by_root: dict[type[Op], list[tuple[Rule, OperandClasses, Matcher]]] = {}
         for rule in rules:
-            for cls, matcher in rule.roots():
-                found.setdefault(cls, []).append((rule, matcher))
-        _index_cache[key] = found
-    return found
+            for cls, operands, matcher in rule.roots():
+                self.by_root.setdefault(cls, []).append((rule, operands, matcher))
+        self.by_classes: dict[tuple[type[Op], ...], list[tuple[Rule, Matcher]]] = {}
+
+    def candidates(self, node: Node) -> list[tuple[Rule, Matcher]]:
+        """Return the rules that may match a node, in their order, with the matchers to try."""
+        root = type(node.op)
+        if root not in self.by_root:
+            return []
+        classes = (root, *[type(value[0].op) for value in node.inputs[:MATCHED_OPERANDS]])
+        found = self.by_classes.get(classes)
+        if found is None:
+            found = self.by_classes[classes] = [
+                (rule, matcher)
+                for rule, operands, matcher in self.by_root[root]
+                if all(wanted is None or cls in wanted for cls, wanted in zip(classes[1:], operands, strict=False))
+            ]
+        return found
+
+
+@functools.lru_cache(64)
+def _index(rules: tuple[Rule, ...]) -> _Index:
+    return _Index(rules)
 
 
 def rewrite(graph: Graph, rules: Iterable[Rule], journal: Journal) -> Graph:
@@ -188,7 +214,7 @@ class _Rewriter:
 
     def __init__(self, graph: Graph, rules: list[Rule], journal: Journal) -> None:
         self.graph = graph
-        self.index = _index(rules)
+        self.index = _index(tuple(rules))
         self.journal = journal
         self.settled: set[Node] = {v[0] for v in graph.inputs}
         self.final: dict[Value, Value] = {}
@@ -210,11 +236,6 @@ class _Rewriter:
         outputs = [final.get(v, v) for v in self.graph.outputs]
         return self.graph.with_outputs(outputs, assumptions=assumptions)
 
-    def carry_on(self, node: Node, copy: Node) -> None:
-        for i in range(len(node.types)):
-            self.replace(Value(node, i), Value(copy, i))
-        self.settled.add(copy)
-
     def replace(self, old: Value, new: Value) -> None:
         self.final[old] = new
         if self.counting:
@@ -222,10 +243,12 @@ class _Rewriter:
 
     def normalise(self, start: Node) -> None:
         """Rewrite `start`, and the new nodes its replacements bring, until no rule fires on any of them."""
+        fired = self.settle(start)
+        if fired is None:
+            return
         settled, final = self.settled, self.final
-        agenda: list[Node] = [start]
-        waiting: dict[Node, tuple[Node, Value]] = {}
-        trail: list[str] = []
+        trail, agenda = [fired[0]], [start, fired[2][0]]
+        waiting: dict[Node, tuple[Node, Value]] = {start: fired[1:]}
         while agenda:
             node = agenda[-1]
             if node in settled:
@@ -239,46 +262,51 @@ class _Rewriter:
                     self.replace(Value(each, 0), result)
                     settled.add(each)
                 continue
-            inputs = node.inputs
-            unsettled = [v[0] for v in inputs if v[0] not in settled]
+            unsettled = [v[0] for v in node.inputs if v[0] not in settled]
             if unsettled:
                 self.bound(trail, node, len(agenda))
                 agenda += unsettled
                 continue
-            current = node
-            if final:
-                replaced = tuple([final.get(v, v) for v in inputs])
-                if replaced != inputs:
-                    current = with_inputs(node, replaced)
-            known = self.known.setdefault(node_key(current), current)
-            if known is not current and known in settled:
-                # The same computation stands there already. One node for both lets patterns see that they agree.
-                settled.add(node)
-                self.journal.counts["merge"] += 1
-                for i in range(len(node.types)):
-                    self.replace(Value(node, i), final.get(Value(known, i), Value(known, i)))
-                continue
-            fired = self.fire(current) if len(current.types) == 1 else None
-            if fired is None:
-                settled.add(node)
-                if current is not node:
-                    self.carry_on(node, current)
-                continue
-            name, value = fired
-            trail.append(name)
-            self.bound(trail, node, len(agenda))
-            waiting[node] = (current, value)
-            if value[0] not in settled:
-                agenda.append(value[0])
+            fired = self.settle(node)
+            if fired is not None:
+                trail.append(fired[0])
+                self.bound(trail, node, len(agenda))
+                waiting[node] = fired[1:]
+                agenda.append(fired[2][0])
+
+    def settle(self, node: Node) -> tuple[str, Node, Value] | None:
+        """Settle a node whose operands are settled; where a rule fires, return its name, the node (with operands
+        replaced) and the replacement instead.
+        """
+        settled, final, inputs = self.settled, self.final, node.inputs
+        current = node
+        if final:
+            replaced = tuple([final.get(v, v) for v in inputs])
+            if replaced != inputs:
+                current = with_inputs(node, replaced)
+        known = self.known.setdefault(node_key(current), current)
+        if known is not current and known in settled:
+            # The same computation stands there already. One node for both lets patterns see that they agree.
+            settled.add(node)
+            self.journal.counts["merge"] += 1
+            for i in range(len(node.types)):
+                self.replace(Value(node, i), final.get(Value(known, i), Value(known, i)))
+            return None
+        fired = self.fire(current) if len(current.types) == 1 else None
+        if fired is not None:
+            return fired[0], current, fired[1]
+        settled.add(node)
+        if current is not node:
+            settled.add(current)
+            for i in range(len(node.types)):
+                self.replace(Value(node, i), Value(current, i))
+        return None
 
     def fire(self, node: Node) -> tuple[str, Value] | None:
         """Try the rules on a node whose operands are settled; return the first replacement."""
-        candidates = self.index.get(type(node.op))
-        if candidates is None:
-            return None
-        for rule, match in candidates:
+        for rule, match in self.index.candidates(node):
             found = match(node)
-            if found is None:
+            if found is None or not rule.holds_for(node, found):
                 continue
             imitate(self.here, node)
             try:

@@ -21,6 +21,7 @@ import numpy as np
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
 from graphad.ir.op import OPS, Op
+from graphad.ir.types import is_inexact
 from graphad.ops.arithmetic import PowerScalar
 from graphad.ops.cast import Cast
 from graphad.ops.shape import BroadcastTo, Reshape, Transpose
@@ -36,6 +37,8 @@ COMMUTATIVE: frozenset[str] = frozenset(
 Environment: TypeAlias = dict[str, Any]
 """What the variables of a pattern stand for: Values, NumPy scalars, attributes."""
 Matcher: TypeAlias = Callable[[Node], "Environment | None"]
+OperandClasses: TypeAlias = tuple["frozenset[type[Op]] | None", ...]
+"""The op classes that the first operands of a node may have, None for any."""
 _Step: TypeAlias = Callable[[Value, Environment], bool]
 
 
@@ -151,6 +154,8 @@ def _pattern(x: Any) -> Pattern:
 
 
 _VIEWS = (BroadcastTo, Reshape, Transpose)
+_UNIFORM: frozenset[type[Op]] = frozenset({Constant, Cast, *_VIEWS})
+"""What a value can be whose elements are all one number."""
 _uniform: weakref.WeakKeyDictionary[Node, Any] = weakref.WeakKeyDictionary()
 
 
@@ -189,15 +194,18 @@ def _common_element(array: np.ndarray[Any, Any]) -> Any:
     if array.size == 0:
         return None
     flat = array.reshape(-1)
-    bits = flat.view(f"u{array.dtype.itemsize}")
-    return flat[0] if bits[0] == bits[-1] and bool((bits == bits[0]).all()) else None
+    # A complex number is two words.
+    bits = flat.view(np.uint64).reshape(-1, 2) if array.dtype.itemsize == 16 else flat.view(f"u{array.dtype.itemsize}")
+    return flat[0] if bool((bits[0] == bits[-1]).all()) and bool((bits == bits[0]).all()) else None
 
 
 def is_number(found: Any, number: float) -> bool:
     """Tell whether a NumPy scalar is `number`: the same sign too where it is a float zero."""
     if found is None or found != number:
         return False
-    return number != 0 or found.dtype.kind != "f" or bool(np.signbit(found)) == bool(np.signbit(number))
+    if number != 0 or not is_inexact(found.dtype):
+        return True
+    return bool(np.signbit(found.real)) == bool(np.signbit(number)) and not np.signbit(found.imag)
 
 
 # Compilation
@@ -223,9 +231,19 @@ def names_in(root: Pattern) -> list[str]:
     return list(found)
 
 
-def matchers(root: Application) -> list[Matcher]:
-    """Compile a pattern: one matcher for each order of the operands of its commutative ops."""
-    return [_compile_root(variant) for variant in _orders(root)]
+def matchers(root: Application) -> list[tuple[OperandClasses, Matcher]]:
+    """Compile a pattern: one matcher for each order of the operands of its commutative ops.
+
+    With each come the op classes that the operands must have: what can be told before the matcher is called.
+    """
+    return [(tuple(map(_operand_classes, variant.operands)), _compile_root(variant)) for variant in _orders(root)]
+
+
+def _operand_classes(p: Pattern) -> frozenset[type[Op]] | None:
+    """Return the op classes of the values that a pattern can match; None for any."""
+    if isinstance(p, Variable):
+        return None
+    return frozenset(_classes(p.op)) if isinstance(p, Application) else _UNIFORM
 
 
 def _classes(op: Any) -> list[type[Op]]:
@@ -285,10 +303,8 @@ def _compile_variable(name: str) -> _Step:
 
 
 def _compile_number(number: float) -> _Step:
-    candidates = {Constant, Cast, *_VIEWS}
-
     def step(value: Value, environment: Environment) -> bool:
-        return type(value[0].op) in candidates and is_number(uniform(value), number)
+        return type(value[0].op) in _UNIFORM and is_number(uniform(value), number)
 
     return step
 

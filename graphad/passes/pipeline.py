@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from graphad.ir.counts import count
+from graphad.ir.collector import collector_paused
 from graphad.ir.errors import PassError
 from graphad.ir.graph import Graph
 from graphad.passes.algebra import algebra
@@ -19,7 +17,7 @@ from graphad.passes.dce import dce
 from graphad.passes.driver import Journal, Pass, RewritePass
 from graphad.passes.fold import fold
 from graphad.passes.fuse import fuse
-from graphad.passes.report import PassReport, Report
+from graphad.passes.report import Counted, PassReport, Report
 from graphad.passes.rules import RULES, Rule
 from graphad.passes.stabilize import stabilize
 
@@ -114,25 +112,13 @@ def optimize(
             f"optimize takes a Graph, not a {type(graph).__name__}: trace a function first, "
             "ga.optimize(ga.trace(f, *examples)), or use ga.jit, which does both"
         )
-    with _collector_paused():
+    with collector_paused():
         return _run(graph, [_as_pass(item) for item in passes], fast_math, verify)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Pause the cycle collector: rewriting makes many nodes and no cycles, and its scans take half of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _run(graph: Graph, passes: Sequence[Pass], fast_math: bool, verify: bool) -> Graph:
     reports: list[PassReport] = []
-    before = count(graph)
+    before = Counted(graph)
     for each in passes:
         journal = Journal(fast_math=fast_math)
         started = time.perf_counter()
@@ -143,7 +129,7 @@ def _run(graph: Graph, passes: Sequence[Pass], fast_math: bool, verify: bool) ->
             from graphad.passes.check import check_pass
 
             check_pass(each.name, graph, result)
-        after = count(result)
+        after = before if result is graph else Counted(result)
         reports.append(PassReport(each.name, dict(journal.counts), tuple(journal.rewrites), before, after, seconds))
         graph, before = result, after
     return replace(graph, report=Report(tuple(reports)))

@@ -23,7 +23,16 @@ from typing import TYPE_CHECKING, Any
 from graphad.ir.emit import handle
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
-from graphad.passes.patterns import Application, Environment, Matcher, Pattern, matchers, names_in, root_classes
+from graphad.passes.patterns import (
+    Application,
+    Environment,
+    Matcher,
+    OperandClasses,
+    Pattern,
+    matchers,
+    names_in,
+    root_classes,
+)
 
 if TYPE_CHECKING:
     from graphad.tracing.tensor import Tensor
@@ -40,6 +49,7 @@ class Rule:
         name: the function's name, unique among rules.
         text: first line of the docstring, ``x * 1 -> x.``
         fast_math: may change IEEE results (beyond what its pass promises), so it runs under ``fast_math=True`` only.
+        complex_too: holds for complex numbers; else it is not tried where the node or a captured value is complex.
         function: the function under `@rule`.
         patterns: the alternatives it is tried on.
     """
@@ -47,18 +57,27 @@ class Rule:
     name: str
     text: str
     fast_math: bool
+    complex_too: bool
     function: Callable[..., Tensor | None]
     patterns: tuple[Application, ...]
     parameters: tuple[str, ...]
 
-    def roots(self) -> list[tuple[type[Op], Matcher]]:
-        """Return (op class, matcher) pairs: which nodes to try the rule on, and how."""
+    def roots(self) -> list[tuple[type[Op], OperandClasses, Matcher]]:
+        """Return which nodes to try the rule on (op class, classes of the operands), and how."""
         return [
-            (cls, matcher)
+            (cls, operands, matcher)
             for alternative in self.patterns
-            for matcher in matchers(alternative)
+            for operands, matcher in matchers(alternative)
             for cls in root_classes(alternative)
         ]
+
+    def holds_for(self, node: Node, found: Environment) -> bool:
+        """Tell whether the rule may be applied to these dtypes."""
+        if self.complex_too:
+            return True
+        if node.types[0].dtype.kind == "c":
+            return False
+        return not any(type(item) is Value and item[0].types[item[1]].dtype.kind == "c" for item in found.values())
 
     def replacement(self, node: Node, found: Environment, uses: Callable[[Tensor], int]) -> Tensor | None:
         """Call the function on what a match found."""
@@ -79,12 +98,16 @@ class Rule:
         return f"<rule {self.name}: {self.text}>"
 
 
-def rule(*patterns: Pattern, fast_math: bool = False, into: str | None = None) -> Callable[[Callable[..., Any]], Rule]:
+def rule(
+    *patterns: Pattern, fast_math: bool = False, complex_too: bool = False, into: str | None = None
+) -> Callable[[Callable[..., Any]], Rule]:
     """Make the decorated function a rule for nodes that match one of `patterns`.
 
     Args:
         *patterns: what to look for; every one has the same variables.
         fast_math: the rule changes IEEE results; it runs under ``optimize(..., fast_math=True)`` only.
+        complex_too: the rule holds for complex numbers too: it orders nothing, multiplies by no real constant
+            (``(inf + 1j) * 1`` has a nan) and takes no square for a non-negative number.
         into: name of the rewriting pass ("algebra", "stabilize") to add the rule to. Without it the rule runs where it
             is named: ``optimize(graph, passes=(*PIPELINE, my_rule))``.
 
@@ -108,7 +131,7 @@ def rule(*patterns: Pattern, fast_math: bool = False, into: str | None = None) -
                     f"rule {name!r} asks for {', '.join(sorted(unknown))}, which its pattern does not capture"
                 )
         lines = (inspect.getdoc(function) or "").strip().splitlines()
-        made = Rule(name, lines[0] if lines else "", fast_math, function, alternatives, parameters)
+        made = Rule(name, lines[0] if lines else "", fast_math, complex_too, function, alternatives, parameters)
         RULES[name] = made
         if into is not None:
             from graphad.passes.pipeline import extend

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from graphad.ir.collector import collector_paused
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node
 from graphad.plan.arena import Arena, place
@@ -181,6 +182,7 @@ class Plan:
         )
 
 
+@collector_paused()
 def plan(graph: Graph, updates: Mapping[int, int | None] | None = None, results: int | None = None) -> Plan:
     """Plan a static graph: order, lifetimes, offsets.
 
