@@ -54,10 +54,15 @@ _LAZY: dict[str, str] = {
     "register_container": "graphad.ir.containers",
 }
 
+_MODULES = frozenset({"linalg", "random", "special"})
+"""Modules of the package that load on first use."""
+
 __all__ = ["Graph", "GraphadError", "Node", "Tensor", "TensorType", "Value", "dim", "role", "scope", "spec", "trace"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"graphad.{name}")
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module 'graphad' has no attribute {name!r}")
@@ -68,6 +73,7 @@ def __getattr__(name: str) -> Any:
 
 if TYPE_CHECKING:
     # isort: off
+    from graphad import random as random, special as special
     from graphad.tracing.build import build as build
     from graphad.ir.containers import register_container as register_container
     from graphad.eager import (

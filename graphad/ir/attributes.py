@@ -48,6 +48,8 @@ _MODULES_WITH_OPS = (
     "graphad.autodiff",
     "graphad.passes",
     "graphad.nn",
+    "graphad.special",
+    "graphad.random",
 )
 
 

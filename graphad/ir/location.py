@@ -1,7 +1,7 @@
 """Source locations: which line of the user's code made a node.
 
-The user's frame is the innermost one whose file lies outside graphad, NumPy and the standard library modules they
-call through. Finding it costs about a microsecond, so every node has one.
+The user's frame is the innermost one whose file lies outside graphad, NumPy, SciPy and the standard library modules
+they call through. Finding it costs about a microsecond, so every node has one.
 """
 
 from __future__ import annotations
@@ -53,11 +53,18 @@ _interned: dict[tuple[str, int], Location] = {}
 
 
 def is_internal(file: str) -> bool:
-    """Tell whether `file` belongs to graphad or NumPy rather than to the user."""
+    """Tell whether `file` belongs to graphad, NumPy or SciPy rather than to the user."""
     known = _is_internal.get(file)
     if known is None:
-        known = _is_internal[file] = file.startswith(_INTERNAL_ROOTS)
+        known = _is_internal[file] = file.startswith(_INTERNAL_ROOTS) or _is_of_scipy(file)
     return known
+
+
+def _is_of_scipy(file: str) -> bool:
+    """Tell whether `file` belongs to SciPy, which must have been imported for that."""
+    scipy = sys.modules.get("scipy")
+    root = getattr(scipy, "__file__", None)
+    return root is not None and file.startswith(root[: -len("__init__.py")])
 
 
 def user_location() -> Location | None:

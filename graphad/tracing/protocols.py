@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
 from graphad.ir.errors import TraceError
-from graphad.ir.location import user_location
+from graphad.ir.location import is_internal, user_location
 from graphad.ir.types import as_dtype
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,6 +66,8 @@ def call_function(function: Callable[..., Any], arguments: Any, keywords: Any) -
     if found is None:
         if isinstance(function, np.ufunc):
             return call_ufunc(function, "__call__", arguments, keywords)
+        found = special_meaning(function)
+    if found is None:
         raise TraceError(_no_meaning(function), location=user_location())
     if keywords and "out" in keywords:
         if keywords["out"] is not None:
@@ -72,12 +76,54 @@ def call_function(function: Callable[..., Any], arguments: Any, keywords: Any) -
     return found(*arguments, **keywords)
 
 
+def special_meaning(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """Return graphad.special's meaning of `np.i0` or of a ufunc of SciPy, and remember it; None where it has none."""
+    if function is np.i0:
+        importlib.import_module("graphad.special")  # its meaning registers itself
+    elif is_of_scipy(function):
+        meanings = importlib.import_module("graphad.special").UFUNCS
+        found = meanings.get(function.__name__)
+        if found is not None:
+            FUNCTIONS[function] = found
+    return FUNCTIONS.get(function)
+
+
+def is_of_scipy(function: Callable[..., Any]) -> bool:
+    """Tell whether a function is a ufunc of `scipy.special`, which whoever has the ufunc has imported."""
+    name = getattr(function, "__name__", "")
+    modules = (sys.modules.get("scipy.special"), sys.modules.get("scipy.special._ufuncs"))
+    return isinstance(function, np.ufunc) and any(getattr(module, name, None) is function for module in modules)
+
+
+def scipy_caller() -> str | None:
+    """Return the SciPy function that user code called and that is running now; None where there is none."""
+    frame = sys._getframe(1)
+    found = None
+    while True:
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith("scipy."):
+            found = (module, frame.f_code.co_name)
+        elif not is_internal(frame.f_code.co_filename):
+            break
+        back = frame.f_back
+        if back is None:
+            break
+        frame = back
+    if found is None:
+        return None
+    module, name = found
+    return f"{'.'.join(module.split('.')[:2])}.{name}"
+
+
 def _no_meaning(function: Callable[..., Any]) -> str:
+    if is_of_scipy(function):
+        return (
+            f"scipy.special.{function.__name__} cannot be traced: graphad has no such function yet. Compute it outside "
+            "the traced function, or write it with functions that graphad has (dir(graphad.special) lists them)"
+        )
     module = getattr(function, "__module__", "numpy")
     name = f"{module}.{getattr(function, '__name__', function)}".replace("numpy", "np", 1)
-    if module.startswith("numpy.linalg"):
-        reason = "graphad has no linear algebra beyond products yet"
-    elif module.startswith("numpy.fft"):
+    if module.startswith("numpy.fft"):
         reason = "graphad has no Fourier transforms yet"
     else:
         reason = "graphad has no such function yet"
@@ -105,13 +151,15 @@ def call_ufunc(ufunc: np.ufunc, method: str, operands: tuple[Any, ...], keywords
             return plain(*operands)
     from graphad.tracing.coerce import elementwise, elementwise_into, op_of_ufunc
 
-    name = f"np.{ufunc.__name__}"
+    name = f"{'scipy.special' if is_of_scipy(ufunc) else 'np'}.{ufunc.__name__}"
     if keywords.get("out") is not None:
         raise TraceError(_no_out(name), location=user_location())
     if method != "__call__":
         return _call_method(ufunc, method, operands, keywords)
     special = FUNCTIONS.get(ufunc)
     op = op_of_ufunc(ufunc)
+    if special is None and op is None:
+        special = special_meaning(ufunc)
     if special is None and op is None:
         raise TraceError(_no_meaning(ufunc), location=user_location())
     if keywords:
