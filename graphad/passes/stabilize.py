@@ -21,6 +21,7 @@ from graphad.ir.op import Op
 from graphad.ops.arithmetic import Div, Mul, Neg, Sqrt, Sub
 from graphad.ops.control import StopGradient
 from graphad.ops.indexing import Gather, ScatterAdd
+from graphad.ops.product import Matmul
 from graphad.ops.reduction import Max, Sum, kept_shape
 from graphad.ops.selection import Where
 from graphad.ops.shape import BroadcastTo, Reshape, Transpose
@@ -276,13 +277,12 @@ _TRANSPARENT = {"mul", "div", "neg", "add", "sub", "sum", "broadcast_to", "resha
 @rule(a * b)
 def cancel_positive(a: Tensor, b: Tensor) -> Tensor | None:
     """(g / p + h) * (k * p) -> (g + h * p) * k for p = exp(x) or sigmoid(x), which is never 0 but may underflow."""
-    for tree, other in ((a, b), (b, a)):
-        for p in positive_divisors(tree.value):
-            rest = without_factor(other, p)
-            if rest is not None:
-                part = without_division(tree.value, p)
-                if part is not None:
-                    return part if other.value == p else part * rest
+    for p in positive_divisors(a.value):
+        rest = without_factor(b, p)
+        if rest is not None:
+            part = without_division(a.value, p)
+            if part is not None:
+                return part if b.value == p else part * rest
     return None
 
 
@@ -428,23 +428,19 @@ def square_of_sqrt(x: Tensor) -> Tensor:
     return ops.where(ops.less(x, x.zeros_like()), filled(np.nan, x), x)
 
 
-@rule(a * b)
-def sqrt_cancels(a: Tensor, b: Tensor) -> Tensor | None:
+@rule(a * (b / np.sqrt(x)))
+def sqrt_cancels(a: Tensor, b: Tensor, x: Tensor) -> Tensor | None:
     """(g * sqrt(x)) * (k / sqrt(x)) -> g * k, the derivative of sqrt(x)^2, at 0 too; nan where x is negative."""
-    node = b.value.node
-    if type(node.op) is not Div or type(node.inputs[1].node.op) is not Sqrt:
-        return None
-    root_ = node.inputs[1]
 
     def leaf(value: Value, level: Level) -> Tensor | None:
-        return filled(1, handle(value)) if value == root_ else None
+        is_root = type(value.node.op) is Sqrt and value.node.inputs[0] == x.value
+        return filled(1, handle(value)) if is_root else None
 
     part = times(a.value, "full", Frame(a.shape, ()), leaf)
     if part is None:
         return None
-    under = handle(root_.node.inputs[0])
-    product = part * handle(node.inputs[0])
-    return ops.where(ops.less(under, under.zeros_like()), filled(np.nan, product), product)
+    product = part * b
+    return ops.where(ops.less(x, x.zeros_like()), filled(np.nan, product), product)
 
 
 @rule(x * np.log(x))
@@ -470,12 +466,37 @@ def nonzero(x: Tensor) -> Tensor:
     return ops.where(ops.equal(x, x.zeros_like()), filled(1, x), x)
 
 
-@rule(a / np.sqrt(pattern(Sum, x * x, axes=axes)), a / np.sqrt(pattern(Sum, x**2, axes=axes)))
-def norm_derivative(a: Tensor, root: Tensor) -> Tensor | None:
-    """a / sqrt(sum(x x)) -> a / where(norm == 0, 1, norm) in derivatives: the gradient of a norm at 0 is 0."""
-    if root.value.node.role == "forward":
+@rule(a / np.sqrt(x))
+def norm_derivative(a: Tensor, x: Tensor, root: Tensor) -> Tensor | None:
+    """a / sqrt(sum(z z)) -> a / where(norm == 0, 1, norm) in derivatives: the gradient of a norm at 0 is 0."""
+    if root.value.node.role == "forward" or not is_sum_of_squares(x.value):
         return None
     return a / nonzero(handle(root.value.node.inputs[1]))
+
+
+def is_sum_of_squares(value: Value) -> bool:
+    """Tell whether a value is z * z, a sum of that over axes, or the product of vectors z @ z."""
+    while type(value.node.op) in (Sum, Reshape, BroadcastTo):
+        value = value.node.inputs[0]
+    node = value.node
+    if type(node.op) is Mul:
+        return node.inputs[0] == node.inputs[1]
+    if type(node.op) is Matmul and node.types[0].shape[-2:] == (1, 1):
+        left, right = (elements_of(v) for v in node.inputs)
+        return left == right
+    return False
+
+
+def elements_of(value: Value) -> Value:
+    """Return what a value has the elements of, in the same order: reshapes and turned vectors change nothing."""
+    while type(value.node.op) is Reshape or (type(value.node.op) is Transpose and is_vector(value.node)):
+        value = value.node.inputs[0]
+    return value
+
+
+def is_vector(node: Node) -> bool:
+    """Tell whether at most one axis is longer than 1."""
+    return sum(n != 1 for n in node.types[0].shape) <= 1
 
 
 stabilize = RewritePass(

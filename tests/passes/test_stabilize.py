@@ -124,6 +124,16 @@ CASES: dict[str, tuple[Callable[[Any], Any], Array, float, Array]] = {
     ),
     "norm at 0": (lambda x: np.sqrt(np.sum(x * x)), np.zeros(3), 0.0, np.zeros(3)),
     "norm of squares at 0": (lambda x: np.sqrt(np.sum(x**2)), np.zeros(3), 0.0, np.zeros(3)),
+    "norm by @ at 0": (lambda x: np.sqrt(x @ x), np.zeros(3), 0.0, np.zeros(3)),
+    "norm of a column by @ at 0": (lambda x: np.sqrt((x.T @ x).sum()), np.zeros((3, 1)), 0.0, np.zeros((3, 1))),
+    "norm by einsum at 0": (lambda x: np.sqrt(np.einsum("i,i", x, x)), np.zeros(3), 0.0, np.zeros(3)),
+    "norms of rows by einsum, one at 0": (
+        lambda x: np.sum(np.sqrt(np.einsum("bi,bi->b", x, x))),
+        np.array([[0.0, 0.0], [3.0, 4.0]]),
+        5.0,
+        np.array([[0.0, 0.0], [0.6, 0.8]]),
+    ),
+    "sqrt of squares at 0": (lambda x: np.sum(np.sqrt(x**2)), np.array([0.0, -2.0]), 2.0, np.array([0.0, -1.0])),
     "norms of rows, one at 0": (
         lambda x: np.sum(np.sqrt(np.sum(x * x, axis=1))),
         np.array([[0.0, 0.0], [3.0, 4.0]]),
@@ -172,6 +182,17 @@ def test_one_over_a_norm_at_zero_is_still_infinite() -> None:
     best = ga.optimize(ga.trace(lambda x: 1 / np.sqrt(np.sum(x * x)), np.ones(2)))
     (result,) = evaluate(best, [np.zeros(2)])
     assert np.isinf(result)
+
+
+def test_a_product_of_different_vectors_is_no_norm() -> None:
+    def f(x: object) -> object:
+        z = x.reshape(2, 3)  # type: ignore[attr-defined]
+        return np.sqrt((z.T.reshape(1, 6) @ z.reshape(6, 1)).sum())
+
+    best = ga.optimize(ga.grad(ga.trace(f, np.ones(6))))
+    assert "norm_derivative" not in best.report.rules
+    (result,) = evaluate(best, [np.zeros(6)])
+    assert np.isnan(result).all()
 
 
 def test_infinite_logits() -> None:
