@@ -10,7 +10,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 import numpy as _np
-
+from graphad.numpy.applying import (
+    apply_along_axis as apply_along_axis,
+)
+from graphad.numpy.applying import (
+    apply_over_axes as apply_over_axes,
+)
+from graphad.numpy.applying import (
+    piecewise as piecewise,
+)
+from graphad.numpy.counting import (
+    bincount as bincount,
+)
+from graphad.numpy.counting import (
+    histogram as histogram,
+)
+from graphad.numpy.counting import (
+    histogram_bin_edges as histogram_bin_edges,
+)
+from graphad.numpy.counting import (
+    unique as unique,
+)
+from graphad.numpy.counting import (
+    unique_all as unique_all,
+)
+from graphad.numpy.counting import (
+    unique_counts as unique_counts,
+)
+from graphad.numpy.counting import (
+    unique_inverse as unique_inverse,
+)
+from graphad.numpy.counting import (
+    unique_values as unique_values,
+)
+from graphad.numpy.covariance import (
+    corrcoef as corrcoef,
+)
+from graphad.numpy.covariance import (
+    cov as cov,
+)
 from graphad.numpy.creation import (
     arange as arange,
 )
@@ -46,6 +84,27 @@ from graphad.numpy.creation import (
 )
 from graphad.numpy.creation import (
     zeros_like as zeros_like,
+)
+from graphad.numpy.cumulative import (
+    cummax as cummax,
+)
+from graphad.numpy.cumulative import (
+    cummin as cummin,
+)
+from graphad.numpy.cumulative import (
+    cumprod as cumprod,
+)
+from graphad.numpy.cumulative import (
+    cumulative_prod as cumulative_prod,
+)
+from graphad.numpy.cumulative import (
+    cumulative_sum as cumulative_sum,
+)
+from graphad.numpy.cumulative import (
+    nancumprod as nancumprod,
+)
+from graphad.numpy.cumulative import (
+    nancumsum as nancumsum,
 )
 from graphad.numpy.diagonals import (
     diag as diag,
@@ -245,6 +304,54 @@ from graphad.numpy.joining import (
 from graphad.numpy.joining import (
     vstack as vstack,
 )
+from graphad.numpy.missing import (
+    nanargmax as nanargmax,
+)
+from graphad.numpy.missing import (
+    nanargmin as nanargmin,
+)
+from graphad.numpy.missing import (
+    nanmax as nanmax,
+)
+from graphad.numpy.missing import (
+    nanmean as nanmean,
+)
+from graphad.numpy.missing import (
+    nanmin as nanmin,
+)
+from graphad.numpy.missing import (
+    nanprod as nanprod,
+)
+from graphad.numpy.missing import (
+    nanstd as nanstd,
+)
+from graphad.numpy.missing import (
+    nansum as nansum,
+)
+from graphad.numpy.missing import (
+    nanvar as nanvar,
+)
+from graphad.numpy.polynomials import (
+    polyadd as polyadd,
+)
+from graphad.numpy.polynomials import (
+    polyder as polyder,
+)
+from graphad.numpy.polynomials import (
+    polyint as polyint,
+)
+from graphad.numpy.polynomials import (
+    polymul as polymul,
+)
+from graphad.numpy.polynomials import (
+    polysub as polysub,
+)
+from graphad.numpy.polynomials import (
+    polyval as polyval,
+)
+from graphad.numpy.polynomials import (
+    vander as vander,
+)
 from graphad.numpy.products import (
     dot as dot,
 )
@@ -268,6 +375,24 @@ from graphad.numpy.products import (
 )
 from graphad.numpy.products import (
     vecdot as vecdot,
+)
+from graphad.numpy.quantiles import (
+    median as median,
+)
+from graphad.numpy.quantiles import (
+    nanmedian as nanmedian,
+)
+from graphad.numpy.quantiles import (
+    nanpercentile as nanpercentile,
+)
+from graphad.numpy.quantiles import (
+    nanquantile as nanquantile,
+)
+from graphad.numpy.quantiles import (
+    percentile as percentile,
+)
+from graphad.numpy.quantiles import (
+    quantile as quantile,
 )
 from graphad.numpy.reductions import (
     all as all,
@@ -307,6 +432,21 @@ from graphad.numpy.reductions import (
 )
 from graphad.numpy.reductions import (
     sum as sum,
+)
+from graphad.numpy.sampled import (
+    ediff1d as ediff1d,
+)
+from graphad.numpy.sampled import (
+    gradient as gradient,
+)
+from graphad.numpy.sampled import (
+    interp as interp,
+)
+from graphad.numpy.sampled import (
+    trapezoid as trapezoid,
+)
+from graphad.numpy.sampled import (
+    unwrap as unwrap,
 )
 from graphad.numpy.selecting import (
     choose as choose,
@@ -406,6 +546,39 @@ from graphad.numpy.shaping import (
 )
 from graphad.numpy.shaping import (
     transpose as transpose,
+)
+from graphad.numpy.signals import (
+    convolve as convolve,
+)
+from graphad.numpy.signals import (
+    correlate as correlate,
+)
+from graphad.numpy.sorting import (
+    argpartition as argpartition,
+)
+from graphad.numpy.sorting import (
+    argsort as argsort,
+)
+from graphad.numpy.sorting import (
+    digitize as digitize,
+)
+from graphad.numpy.sorting import (
+    lexsort as lexsort,
+)
+from graphad.numpy.sorting import (
+    partition as partition,
+)
+from graphad.numpy.sorting import (
+    put_along_axis as put_along_axis,
+)
+from graphad.numpy.sorting import (
+    searchsorted as searchsorted,
+)
+from graphad.numpy.sorting import (
+    sort as sort,
+)
+from graphad.numpy.sorting import (
+    top_k as top_k,
 )
 from graphad.numpy.statistics import (
     average as average,

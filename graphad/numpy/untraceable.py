@@ -9,31 +9,13 @@ from graphad.tracing.protocols import implements_newer
 
 _DATA_DEPENDENT = "the shape of its result depends on the elements, which are not known while tracing. "
 _IN_PLACE = "it writes into an array in place; values of a graph do not change. "
-_ORDER = "graphad has no sorting ops yet. Sort outside the traced function, or use np.max, np.min, np.argmax, np.argmin"
 
 CURES: dict[str, str] = {
-    "nonzero": _DATA_DEPENDENT + "Use the three-argument np.where, or a mask as a factor",
-    "flatnonzero": _DATA_DEPENDENT + "Use the three-argument np.where, or a mask as a factor",
-    "argwhere": _DATA_DEPENDENT + "Use the three-argument np.where, or a mask as a factor",
-    "unique": _DATA_DEPENDENT + "Compute it outside the traced function",
-    "unique_values": _DATA_DEPENDENT + "Compute it outside the traced function",
     "delete": "give np.take the indices to keep instead",
     "insert": "use np.concatenate of the parts instead",
     "trim_zeros": _DATA_DEPENDENT + "Compute it outside the traced function",
-    "sort": _ORDER,
-    "argsort": _ORDER,
-    "lexsort": _ORDER,
-    "partition": _ORDER,
-    "argpartition": _ORDER,
-    "searchsorted": _ORDER,
-    "digitize": _ORDER,
-    "median": _ORDER,
-    "percentile": _ORDER,
-    "quantile": _ORDER,
-    "histogram": _ORDER,
-    "cumprod": "use np.exp(np.cumsum(np.log(x))) for positive x",
     "put": _IN_PLACE + "Use y = x.ravel().at[indices].set(values).reshape(x.shape)",
-    "put_along_axis": _IN_PLACE + "Use y = x.at[...].set(values)",
+    "put_along_axis": _IN_PLACE + "Use y = graphad.numpy.put_along_axis(x, indices, values, axis)",
     "place": _IN_PLACE + "Use np.where(mask, values, x)",
     "putmask": _IN_PLACE + "Use np.where(mask, values, x)",
     "copyto": _IN_PLACE + "Use the source itself, np.where(mask, source, x), or x.at[index].set(source)",

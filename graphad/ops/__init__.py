@@ -54,12 +54,14 @@ from graphad.ops.comparison import (
     signbit,
 )
 from graphad.ops.control import stop_gradient
+from graphad.ops.convolution import conv
 from graphad.ops.creation import full, iota, ones, zeros
 from graphad.ops.cumulative import cumsum, exclusive_prod
 from graphad.ops.fused import Fused
 from graphad.ops.indexing import gather, scatter_add, scatter_set
 from graphad.ops.joining import concatenate, stack
 from graphad.ops.product import matmul, matrix_transpose
+from graphad.ops.recurrence import cummax, cummin, cumprod, recurrence
 from graphad.ops.reduction import (
     argmax,
     argmin,
@@ -73,6 +75,7 @@ from graphad.ops.reduction import (
 from graphad.ops.selection import fmax, fmin, maximum, minimum, where
 from graphad.ops.shape import broadcast_shapes, broadcast_to, flip, reshape, transpose
 from graphad.ops.slicing import pad, slice_, update_slice
+from graphad.ops.sorting import argpartition, argsort, searchsorted, sort, take_along
 from graphad.ops.transcendental import (
     arccos,
     arccosh,
@@ -102,6 +105,7 @@ from graphad.ops.transcendental import (
     tan,
     tanh,
 )
+from graphad.ops.windows import window_max, window_min, window_sum
 
 __all__ = [
     "Fused",
@@ -116,6 +120,8 @@ __all__ = [
     "arctanh",
     "argmax",
     "argmin",
+    "argpartition",
+    "argsort",
     "bitwise_and",
     "bitwise_count",
     "bitwise_or",
@@ -126,9 +132,13 @@ __all__ = [
     "cbrt",
     "ceil",
     "concatenate",
+    "conv",
     "copysign",
     "cos",
     "cosh",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "deg2rad",
     "div",
@@ -184,6 +194,7 @@ __all__ = [
     "pad",
     "power",
     "rad2deg",
+    "recurrence",
     "reduce_all",
     "reduce_any",
     "reduce_max",
@@ -196,21 +207,27 @@ __all__ = [
     "rint",
     "scatter_add",
     "scatter_set",
+    "searchsorted",
     "sign",
     "signbit",
     "sin",
     "sinh",
     "slice_",
+    "sort",
     "spacing",
     "sqrt",
     "stack",
     "stop_gradient",
     "sub",
+    "take_along",
     "tan",
     "tanh",
     "transpose",
     "trunc",
     "update_slice",
     "where",
+    "window_max",
+    "window_min",
+    "window_sum",
     "zeros",
 ]

@@ -1,0 +1,107 @@
+"""Polynomials by their coefficients, the highest power first: polyval, polyder, polyint, sums, products, vander.
+
+Coefficients may be traced, so leading zeros stay where NumPy drops them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import graphad.ops as ops
+from graphad.ir.dims import Dim, static
+from graphad.ir.types import as_dtype
+from graphad.numpy.arguments import refuse, size_of
+from graphad.numpy.joining import concatenate
+from graphad.numpy.shaping import between, ravel
+from graphad.numpy.signals import convolve
+from graphad.tracing.coerce import as_tensor, promoted
+from graphad.tracing.protocols import implements
+from graphad.tracing.tensor import Tensor
+
+
+@implements(np.polyval)
+def polyval(p: Any, x: Any) -> Tensor:
+    """y = p[0] x^(n-1) + ... + p[n-1], by Horner's rule."""
+    coefficients, at = as_tensor(p), as_tensor(x)
+    y = at.zeros_like()
+    for k in range(static(coefficients.shape[0])):
+        y = y * at + coefficients[k]
+    return y
+
+
+def _coefficients(p: Any) -> Tensor:
+    return ravel(as_tensor(p))
+
+
+@implements(np.polyder)
+def polyder(p: Any, m: int = 1) -> Tensor:
+    """Return the coefficients of the m-th derivative."""
+    y = _coefficients(p)
+    if m < 0:
+        refuse("the order of a derivative must not be negative")
+    for _ in range(m):
+        n = static(y.shape[0])
+        y = between(y, 0, 0, max(n - 1, 0)) * np.arange(n - 1, 0, -1)
+    return y
+
+
+@implements(np.polyint)
+def polyint(p: Any, m: int = 1, k: Any = None) -> Tensor:
+    """Return the coefficients of the m-th integral, with the constants k (0 if not given) of each integration."""
+    y = _coefficients(p)
+    if m < 0:
+        refuse("the order of an integral must not be negative")
+    constants = ops.zeros((m,), np.dtype(np.float64)) if k is None else _coefficients(k)
+    if constants.shape == (1,) and m > 1:
+        constants = ops.broadcast_to(constants, (m,))
+    if static(constants.shape[0]) < m:
+        refuse(f"np.polyint needs {m} constants, got {constants.type}")
+    for order in range(m):
+        n = static(y.shape[0])
+        y = concatenate([y / np.arange(n, 0, -1), between(constants, 0, order, order + 1)])
+    return y
+
+
+def _aligned(a1: Any, a2: Any) -> tuple[Tensor, Tensor]:
+    """Return two polynomials with equally many coefficients."""
+    x, y = (_coefficients(t) for t in promoted(a1, a2))
+    n = max(static(x.shape[0]), static(y.shape[0]))
+    first, second = (ops.pad(t, (n - static(t.shape[0]),), (0,)) for t in (x, y))
+    return first, second
+
+
+@implements(np.polyadd)
+def polyadd(a1: Any, a2: Any) -> Tensor:
+    """Return the coefficients of the sum."""
+    x, y = _aligned(a1, a2)
+    return x + y
+
+
+@implements(np.polysub)
+def polysub(a1: Any, a2: Any) -> Tensor:
+    """Return the coefficients of the difference."""
+    x, y = _aligned(a1, a2)
+    return x - y
+
+
+@implements(np.polymul)
+def polymul(a1: Any, a2: Any) -> Tensor:
+    """Return the coefficients of the product."""
+    return convolve(_coefficients(a1), _coefficients(a2))
+
+
+@implements(np.vander)
+def vander(x: Any, N: Dim | None = None, increasing: bool = False) -> Tensor:
+    """y[i, j] = x[i] ** (N - 1 - j), or ** j if `increasing`; N is the size of x if not given."""
+    t = as_tensor(x)
+    if t.ndim != 1:
+        refuse(f"np.vander needs one axis, not {t.type}")
+    n = static(t.shape[0] if N is None else size_of(N))
+    t = ops.cast(t, as_dtype(np.promote_types(t.dtype, np.int64)))
+    column = ops.reshape(t, (t.shape[0], 1))
+    first = ops.ones((t.shape[0], min(n, 1)), t.dtype)
+    rest = ops.broadcast_to(column, (t.shape[0], max(n - 1, 0)))
+    powers = ops.cumprod(concatenate([first, rest], 1), 1)
+    return powers if increasing else ops.flip(powers, (1,))
