@@ -158,12 +158,16 @@ def node_key(node: Node) -> Any:
         a, b = inputs
         if (b[0].serial, b[1]) < (a[0].serial, a[1]):
             inputs = (b, a)
-    # An op without attributes is its class, whose hash costs a fifth.
-    kind = type(op)
-    return kind if kind.__hash__ is _HASH_WITHOUT_ATTRIBUTES else op, inputs, node.replica
+    return op_key(op), inputs, node.replica
 
 
 _HASH_WITHOUT_ATTRIBUTES = Op.__hash__
+
+
+def op_key(op: Op) -> Op | type[Op]:
+    """Return what equal ops share: the op, or its class where it has no attributes, whose hash costs a fifth."""
+    kind = type(op)
+    return kind if kind.__hash__ is _HASH_WITHOUT_ATTRIBUTES else op
 
 
 MATCHED_OPERANDS = 3

@@ -100,7 +100,10 @@ def times(
         part = inside(node.inputs[0])
         return None if part is None else -part
     if kind is Add or kind is Sub:
-        a, b = (inside(v) for v in node.inputs)
+        a = inside(node.inputs[0])
+        if a is None and direct is None:
+            return None  # every term must have it
+        b = inside(node.inputs[1])
         if a is None and b is None:
             return None
         if direct is not None:

@@ -8,6 +8,9 @@ memory traffic to save, and the graph reads better.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from graphad.ir.emit import emission, emit
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.leaf import Constant, Input
@@ -16,7 +19,7 @@ from graphad.ir.op import Elementwise
 from graphad.ops.cast import Cast
 from graphad.ops.fused import Fused
 from graphad.ops.shape import BroadcastTo
-from graphad.passes.driver import Journal, Results, imitate, sweep
+from graphad.passes.driver import Journal, Results, imitate, op_key, sweep
 
 LARGEST_GROUP = 64
 """Elementwise nodes in one group: beyond this, compiling a body costs more than it saves."""
@@ -36,13 +39,14 @@ class Fusion:
             return graph
         originals = iter(graph.nodes[len(graph.inputs) :])
         current: dict[Node, Node] = {}
+        known: dict[Any, Fused] = {}
 
         def visit(node: Node) -> Results | None:
             original = next(originals)
             current[original] = node
             if original not in roots:
                 return None
-            fused = fuse_group([current[member] for member in reversed(groups[original])])
+            fused = fuse_group([current[member] for member in reversed(groups[original])], known)
             journal.note("group", node, fused)
             return (fused,)
 
@@ -83,61 +87,91 @@ def joins(node: Node, root: Node) -> bool:
     return node.types[0].shape == root.types[0].shape and node.replica == root.replica
 
 
-def fuse_group(members: list[Node]) -> Value:
-    """Emit the Fused node of a group in topological order; its inputs are what the members read from outside."""
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node of a body: the node it is like, and its operands: positions of earlier members, or of parameters as
+    ``-1 - position``.
+    """
+
+    node: Node
+    operands: tuple[int, ...]
+
+
+def fuse_group(members: list[Node], known: dict[Any, Fused]) -> Value:
+    """Emit the Fused node of a group in topological order; its inputs are what the members read from outside.
+
+    Groups that agree in everything, down to the user's lines, share the op found in `known` by that description: an
+    unrolled loop has the same few groups over and over.
+    """
+    operands, body = describe(members)
+    key = (
+        tuple([value.type for value in operands]),
+        tuple([(op_key(m.node.op), m.operands, *_record(m.node)) for m in body]),
+    )
+    fused = known.get(key)
+    if fused is None:
+        fused = known[key] = Fused(body_graph(operands, body))
+    imitate(emission, members[-1])
+    return Value(emit(fused, tuple(operands)), 0)
+
+
+def _record(node: Node) -> tuple[Any, ...]:
+    return id(node.location), node.scope, node.role, node.replica
+
+
+def describe(members: list[Node]) -> tuple[list[Value], list[Member]]:
+    """Return what a group reads from outside, and the nodes of its body: the members, broadcasts and numbers."""
     inside = set(members)
-    operands: dict[Value, Value] = {}
-    copies: dict[Value, Value] = {}
-    labels: list[str] = []
+    body: list[Member] = []
+    parameters: dict[Value, int] = {}
+    position: dict[Value, int] = {}
+    """Of the values that members read: where each stands."""
 
-    def parameter(value: Value) -> Value:
-        if value not in operands:
-            labels.append(f"x{len(labels)}")
-            imitate(emission, members[-1])
-            operands[value] = Value(emit(Input(labels[-1], value.type), ()), 0)
-        return operands[value]
+    def parameter(value: Value) -> int:
+        return -1 - parameters.setdefault(value, len(parameters))
 
-    def operand(value: Value) -> Value:
-        """Return what stands for `value` in the body."""
-        if value in copies:
-            return copies[value]
-        node = value.node
+    def number(value: Value) -> int | None:
+        op = value[0].op
+        return append(value[0], ()) if type(op) is Constant and op.array.ndim == 0 else None
+
+    def append(node: Node, operands: tuple[int, ...]) -> int:
+        body.append(Member(node, operands))
+        return len(body) - 1
+
+    def operand(value: Value) -> int:
+        node = value[0]
         if node in inside:
             raise AssertionError("members come after their operands")
         if type(node.op) is BroadcastTo:
             source = node.inputs[0]
-            imitate(emission, node)
-            below = number(source) or parameter(source)
-            copies[value] = Value(emit(node.op, (below,)), 0)
-            return copies[value]
-        found = number(value) or parameter(value)
-        copies[value] = found
-        return found
-
-    def number(value: Value) -> Value | None:
-        op = value.node.op
-        if type(op) is Constant and op.array.ndim == 0:
-            imitate(emission, value.node)
-            return Value(emit(op, ()), 0)
-        return None
+            below = number(source)
+            return append(node, (parameter(source) if below is None else below,))
+        found = number(value)
+        return parameter(value) if found is None else found
 
     for node in members:
-        inputs = tuple([operand(v) for v in node.inputs])
-        imitate(emission, node)
-        copies[Value(node, 0)] = Value(emit(node.op, inputs), 0)
-    last = members[-1]
+        operands = []
+        for value in node.inputs:
+            at = position.get(value)
+            if at is None:
+                at = position[value] = operand(value)
+            operands.append(at)
+        position[Value(node, 0)] = append(node, tuple(operands))
+    return list(parameters), body
+
+
+def body_graph(operands: list[Value], body: list[Member]) -> Graph:
+    """Return the graph of a body; its nodes keep the lines, scopes and roles of those they are like."""
+    imitate(emission, body[-1].node)
+    labels = tuple([f"x{k}" for k in range(len(operands))])
+    inputs = [Value(emit(Input(label, value.type), ()), 0) for label, value in zip(labels, operands, strict=True)]
+    made: list[Value] = []
+    for member in body:
+        imitate(emission, member.node)
+        given = tuple([made[k] if k >= 0 else inputs[-1 - k] for k in member.operands])
+        made.append(Value(emit(member.node.op, given), 0))
     argument_container, result_container = flat_containers(len(operands), 1)
-    body = Graph(
-        "fused",
-        tuple(operands.values()),
-        (copies[Value(last, 0)],),
-        tuple(labels),
-        ("out",),
-        argument_container,
-        result_container,
-    )
-    imitate(emission, last)
-    return Value(emit(Fused(body), tuple(operands)), 0)
+    return Graph("fused", tuple(inputs), (made[-1],), labels, ("out",), argument_container, result_container)
 
 
 fuse = Fusion()
