@@ -27,7 +27,7 @@ What the passes promise, without `fast_math`: `fold`, `cse`, `algebra` and `fuse
 sign of a nan aside). `stabilize` changes results where the original loses digits, overflows or is undefined.
 `contract` sums in another order, so last digits may differ.
 
-Rules of your own: `@ga.rule(pattern)`, run by `ga.optimize(graph, passes=(*PIPELINE, my_rule))`, or added to a pass
+Rules of your own: `@ga.rule(pattern)`, run by `ga.optimize(graph, passes=(my_rule, *PIPELINE))`, or added to a pass
 with `@ga.rule(pattern, into="algebra")`. Passes of your own: any function from graph to graph, in `passes=` as it is
 or by name after `ga.register_pass(function)`.
 """

@@ -15,6 +15,7 @@ import numpy as np
 import graphad.ops as ops
 from graphad.ir.emit import apply
 from graphad.ir.op import Elementwise
+from graphad.ops.arithmetic import PowerScalar
 from graphad.ops.cast import Cast
 from graphad.ops.comparison import Invert, LogicalAnd, LogicalNot, LogicalOr
 from graphad.ops.control import StopGradient
@@ -90,7 +91,7 @@ def idempotent(x: Tensor) -> Tensor:
 # Squares and doubles
 
 
-@rule(x**2)
+@rule(pattern(PowerScalar, x, exponent=2))
 def square(x: Tensor) -> Tensor:
     """x ** 2 -> x * x."""
     return x * x

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphad.tracing.tensor import Tensor
 
 REWRITES_OF_ONE_NODE = 1000
-"""After this many rewrites that started at one node, the rules are taken to run in a circle."""
+"""After this many rewrites that started at one node (and four for each node of the graph), rules run in a circle."""
 
 Results = tuple[Value, ...]
 
@@ -337,7 +337,9 @@ class _Rewriter:
         return max(1, self.reads[tensor.value])
 
     def bound(self, trail: list[str], node: Node, depth: int) -> None:
-        if len(trail) <= REWRITES_OF_ONE_NODE and depth <= 10 * REWRITES_OF_ONE_NODE:
+        # A chain of n steps may take n rewrites to move a factor through.
+        most = REWRITES_OF_ONE_NODE + 4 * len(self.graph.nodes)
+        if len(trail) <= most and depth <= 10 * most:
             return
         raise PassError(
             f"rules undo each other: {' -> '.join(_cycle(trail))}, over and over, on {node!r}. "

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import graphad.ops as ops
-from graphad.passes.patterns import scalars, variables
+from graphad.ops.arithmetic import PowerScalar
+from graphad.passes.patterns import pattern, scalars, variables
 from graphad.passes.rules import rule, rules_in
 from graphad.tracing.coerce import constant
 from graphad.tracing.tensor import Tensor
@@ -140,13 +141,13 @@ def exp_sum(a: Tensor, b: Tensor) -> Tensor:
     return ops.exp(a + b)
 
 
-@rule(x**0.5, fast_math=True)
+@rule(pattern(PowerScalar, x, exponent=0.5), fast_math=True)
 def power_half(x: Tensor) -> Tensor:
     """x ** 0.5 -> sqrt(x)."""
     return ops.sqrt(x)
 
 
-@rule(x**-1, fast_math=True)
+@rule(pattern(PowerScalar, x, exponent=-1), fast_math=True)
 def power_minus_one(x: Tensor) -> Tensor:
     """x ** -1 -> 1 / x."""
     return filled(1, x) / x

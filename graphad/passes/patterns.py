@@ -70,9 +70,10 @@ class Pattern:
         return _ufunc(np.true_divide, other, self)
 
     def __pow__(self, other: Any) -> Pattern:
-        if isinstance(other, Variable) or not isinstance(other, Pattern):
-            return pattern(PowerScalar, self, exponent=other)
-        return _ufunc(np.power, self, other)
+        if isinstance(other, Pattern) and not isinstance(other, Variable):
+            return _ufunc(np.power, self, other)
+        written = {2: lambda x: x * x, 0.5: np.sqrt, -1: lambda x: 1 / x}.get(other)  # as tracing writes these powers
+        return pattern(PowerScalar, self, exponent=other) if written is None else written(self)
 
     def __neg__(self) -> Pattern:
         return _ufunc(np.negative, self)
@@ -83,6 +84,9 @@ class Pattern:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Pattern:
         if method != "__call__" or keywords:
             raise TypeError(f"np.{ufunc.__name__} in a pattern takes operands only")
+        if ufunc is np.square or (ufunc is np.power and isinstance(operands[1], (int, float))):
+            base = _pattern(operands[0])
+            return base ** (2 if ufunc is np.square else operands[1])
         return _ufunc(ufunc, *operands)
 
 

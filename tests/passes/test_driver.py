@@ -268,3 +268,25 @@ def test_nothing_changes_where_nothing_applies() -> None:
     graph = ga.trace(lambda v: np.sin(v), np.ones(3))
     best = optimize(graph)
     assert best == graph and best.outputs[0].node is graph.outputs[0].node
+
+
+def test_a_long_chain_of_rewrites_is_no_circle() -> None:
+    def f(x: object) -> object:
+        for _ in range(1500):
+            x = x * 1.001  # type: ignore[operator]
+        return x.sum()  # type: ignore[attr-defined]
+
+    best = optimize(ga.trace(f, np.ones(3)))
+    np.testing.assert_allclose(evaluate(best, [np.ones(3)])[0], 3 * 1.001**1500)
+
+
+@pytest.mark.parametrize("square", [lambda x: x**2, lambda x: x * x, np.square, lambda x: np.power(x, 2)])
+def test_powers_in_a_pattern_match_what_they_trace_to(square) -> None:  # type: ignore[no-untyped-def]
+    @rule(square(np.sin(x)) + square(np.cos(x)))
+    def pythagoras(x):  # type: ignore[no-untyped-def]
+        """sin^2 + cos^2 -> 1."""
+        return x.zeros_like() + 1
+
+    graph = ga.trace(lambda t: square(np.sin(t)) + square(np.cos(t)), np.ones(3))
+    best = optimize(graph, passes=(pythagoras, *PIPELINE))
+    assert best.report.rules["pythagoras"] == 1
