@@ -13,14 +13,15 @@ from graphad.ir.dims import equal
 from graphad.numpy.arguments import refuse
 from graphad.numpy.decompositions import cholesky, is_tall, matrices
 from graphad.numpy.systems import apply_solver, together
+from graphad.ops import factorization, matrix_functions, solving
 from graphad.ops.factorization import permutation_matrix
-from graphad.ops.matrices import lower
+from graphad.ops.matrices import adjoint, lower
 from graphad.tracing.tensor import Tensor
 
 
 def expm(A: Any) -> Tensor:
     """y = 1 + A + A^2 / 2 + A^3 / 6 + ...: the exponential of square matrices."""
-    return ops.expm(matrices(A, "expm"))
+    return matrix_functions.expm(matrices(A, "expm"))
 
 
 def lu(a: Any, permute_l: bool = False, p_indices: bool = False) -> tuple[Tensor, ...]:
@@ -39,14 +40,14 @@ def lu(a: Any, permute_l: bool = False, p_indices: bool = False) -> tuple[Tensor
 
 def _lu(x: Tensor) -> tuple[Tensor, ...]:
     if is_tall(x):
-        return ops.lu(x)
+        return factorization.lu(x)
     # Elimination is that of the leading square; the other columns are only solved for.
     rows, columns = x.shape[-2:]
     leading = [0] * (x.ndim - 1)
-    p, l, u = ops.lu(ops.slice_(x, [*leading, 0], (*x.shape[:-1], rows)))  # noqa: E741  # the factor's name
+    p, l, u = factorization.lu(ops.slice_(x, [*leading, 0], (*x.shape[:-1], rows)))  # noqa: E741  # the factor's name
     rest = ops.slice_(x, [*leading, rows], (*x.shape[:-1], columns))
-    rest = ops.matmul(ops.adjoint(permutation_matrix(p, rest)), rest)
-    return p, l, ops.concatenate([u, ops.triangular_solve(l, rest, lower=True, unit=True)], x.ndim - 1)
+    rest = ops.matmul(adjoint(permutation_matrix(p, rest)), rest)
+    return p, l, ops.concatenate([u, solving.triangular_solve(l, rest, lower=True, unit=True)], x.ndim - 1)
 
 
 def lu_factor(a: Any) -> tuple[Tensor, Tensor]:
@@ -57,7 +58,7 @@ def lu_factor(a: Any) -> tuple[Tensor, Tensor]:
     x = matrices(a, "lu_factor")
     if not equal(x.shape[-2], x.shape[-1]):
         refuse(f"lu_factor takes square matrices, got {x.type}")
-    p, l, u = ops.lu(x)  # noqa: E741  # the factor's name
+    p, l, u = factorization.lu(x)  # noqa: E741  # the factor's name
     return lower(l, -1) + u, p
 
 
@@ -70,11 +71,11 @@ def lu_solve(lu_and_piv: Any, b: Any, trans: int = 0) -> Tensor:
     def solver(both: Tensor, columns: Tensor) -> Tensor:
         order = ops.broadcast_to(permutation, both.shape)
         if trans:
-            turned = ops.adjoint(both)
-            y = ops.triangular_solve(turned, columns, lower=True)
-            return ops.matmul(order, ops.triangular_solve(turned, y, lower=False, unit=True))
-        y = ops.triangular_solve(both, ops.matmul(ops.adjoint(order), columns), lower=True, unit=True)
-        return ops.triangular_solve(both, y, lower=False)
+            turned = adjoint(both)
+            y = solving.triangular_solve(turned, columns, lower=True)
+            return ops.matmul(order, solving.triangular_solve(turned, y, lower=False, unit=True))
+        y = solving.triangular_solve(both, ops.matmul(adjoint(order), columns), lower=True, unit=True)
+        return solving.triangular_solve(both, y, lower=False)
 
     return apply_solver(solver, factors, right)
 
@@ -88,8 +89,8 @@ def solve_triangular(a: Any, b: Any, trans: int | str = 0, lower: bool = False, 
         raise ValueError(f"trans must be 0, 1, 2, 'N', 'T' or 'C', got {trans!r}")
     x, y = together(matrices(a, "solve_triangular"), b)
     turned = trans not in (0, "N")
-    x = ops.adjoint(x) if turned else x
-    return apply_solver(lambda t, columns: ops.triangular_solve(t, columns, lower != turned, unit_diagonal), x, y)
+    x = adjoint(x) if turned else x
+    return apply_solver(lambda t, columns: solving.triangular_solve(t, columns, lower != turned, unit_diagonal), x, y)
 
 
 def cho_factor(a: Any, lower: bool = False) -> tuple[Tensor, bool]:
@@ -101,10 +102,10 @@ def cho_solve(c_and_lower: Any, b: Any) -> Tensor:
     """x with a x = b, from ``(c, lower)``: a's Cholesky factor and whether it is the lower one."""
     factor, is_lower = c_and_lower
     x, y = together(matrices(factor, "cho_solve"), b)
-    low = x if is_lower else ops.adjoint(x)
+    low = x if is_lower else adjoint(x)
 
     def solver(c: Tensor, columns: Tensor) -> Tensor:
-        half = ops.triangular_solve(c, columns, lower=True)
-        return ops.triangular_solve(ops.adjoint(c), half, lower=False)
+        half = solving.triangular_solve(c, columns, lower=True)
+        return solving.triangular_solve(adjoint(c), half, lower=False)
 
     return apply_solver(solver, low, y)

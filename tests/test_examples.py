@@ -21,6 +21,7 @@ LEAVES = {
         "report.txt",
         "digits.safetensors",
     ),
+    "gaussian_process": ("gaussian_process.svg",),
     "heat_equation": ("heat_equation.svg",),
     "kalman_filter": ("kalman_filter.svg",),
     "logistic_regression": ("logistic_regression.svg",),

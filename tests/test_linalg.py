@@ -155,6 +155,15 @@ def test_triangles_larger_than_a_block(n: int, lower: bool, unit: bool) -> None:
         np.testing.assert_allclose(found[k], expected, rtol=1e-10, atol=1e-12)
 
 
+def test_a_singular_triangle_raises_before_anything_is_written() -> None:
+    out = np.full((3, 1), 7.0)
+    singular = np.diag([0.0, 1.0, 2.0])
+    with pytest.raises(np.linalg.LinAlgError):
+        TriangularSolve(lower=False).evaluate_into((out,), singular, np.ones((3, 1)))
+    assert (out == 7).all()
+    np.testing.assert_array_equal(TriangularSolve(lower=False, unit=True).evaluate(singular, out), out)
+
+
 def test_solve_triangular_of_an_unknown_transposition() -> None:
     with pytest.raises(ValueError, match="trans"):
         ga.trace(lambda a: ga.linalg.solve_triangular(a, a, "X"), random(2, 2))
@@ -193,3 +202,10 @@ def test_optimised_and_compiled_derivatives_agree() -> None:
     for found in (ga.compile(ga.optimize(graph))(*arrays), ga.jit(ga.value_and_grad(function))(*arrays)):
         for ours, theirs in zip(found, expected, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_printed_ops_parse_where_nothing_else_has_loaded_them() -> None:
+    text = str(ga.trace(np.linalg.cholesky, np.eye(2)))
+    code = f"import graphad as ga; print(ga.parse({text!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "cholesky %" in done.stdout

@@ -82,7 +82,8 @@ class Program:
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Run all steps on the call's arguments: dense arrays of the graph's types, in order, state left out.
 
-        Raises ExecutionError naming the op and the user's line where NumPy refuses a step.
+        Raises ExecutionError naming the op and the user's line where NumPy refuses a step; `numpy.linalg.LinAlgError`
+        goes through with that as a note.
         """
         results = [np.empty(shape, dtype) for shape, dtype in self._results]
         slots: list[Any] = [*inputs, *results]
@@ -98,6 +99,10 @@ class Program:
             with np.errstate(all="ignore"):
                 for done, (function, arguments) in enumerate(self._calls):  # noqa: B007  # for the message
                     function(*arguments)
+        except np.linalg.LinAlgError as error:
+            # A matrix that is singular or not positive definite is part of NumPy's contract: people catch it by type.
+            error.add_note(str(self._failure(self._nodes[done], error)))
+            raise
         except (ValueError, TypeError, ArithmeticError, LookupError) as error:
             raise self._failure(self._nodes[done], error) from error
         finally:

@@ -50,6 +50,7 @@ _MODULES_WITH_OPS = (
     "graphad.nn",
     "graphad.special",
     "graphad.random",
+    "graphad.linalg",
 )
 
 

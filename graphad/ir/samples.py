@@ -22,6 +22,8 @@ class Operand:
     high: float = 2.0
     distinct: bool = False
     """No two elements are closer than the numeric derivative's step (for max, sort, ...)."""
+    spectrum: str = ""
+    """"general": a matrix with singular values 1, 2, 3, ...; "symmetric": one with eigenvalues 1, 2, 3, ..."""
 
     def draw(self, rng: np.random.Generator) -> np.ndarray[Any, Any]:
         """Make an array of this description."""
@@ -30,11 +32,29 @@ class Operand:
             return np.asarray(rng.integers(0, 2, self.shape)).astype(bool)
         if dtype.kind in "iu":
             return np.asarray(rng.integers(int(self.low), int(self.high), self.shape)).astype(dtype)
+        if self.spectrum:
+            return self._with_spectrum(rng).astype(dtype)
         if self.distinct:
             count = int(np.prod(self.shape))
             steps = (rng.permutation(count) + 0.5) / max(count, 1)
             return (self.low + (self.high - self.low) * steps).reshape(self.shape).astype(dtype)
-        return np.asarray(rng.uniform(self.low, self.high, self.shape)).astype(dtype)
+        return np.asarray(self._uniform(rng)).astype(dtype)
+
+    def _uniform(self, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+        drawn = np.asarray(rng.uniform(self.low, self.high, self.shape))
+        if np.dtype(self.dtype).kind != "c":
+            return drawn
+        return drawn + 1j * np.asarray(rng.uniform(self.low, self.high, self.shape))
+
+    def _with_spectrum(self, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+        """Return left times diag(1, 2, 3, ...) times right, with random orthonormal columns and rows."""
+        *stack, rows, columns = self.shape
+        rank = min(rows, columns)
+        left = np.linalg.qr(rng.normal(size=(*stack, rows, rank)))[0]
+        symmetric = self.spectrum == "symmetric"
+        right = left if symmetric else np.linalg.qr(rng.normal(size=(*stack, columns, rank)))[0]
+        matrix = np.matmul(left * np.arange(1, rank + 1), np.swapaxes(right, -1, -2))
+        return np.asarray((matrix + np.swapaxes(matrix, -1, -2)) / 2 if symmetric else matrix)
 
 
 def real(*shape: int, low: float = -2.0, high: float = 2.0, dtype: str = "float64", distinct: bool = False) -> Operand:
@@ -42,8 +62,23 @@ def real(*shape: int, low: float = -2.0, high: float = 2.0, dtype: str = "float6
     return Operand(shape, dtype, low, high, distinct)
 
 
+def well_conditioned(*shape: int, dtype: str = "float64") -> Operand:
+    """Describe a matrix, or a stack of them, whose singular values are 1, 2, 3, ..."""
+    return Operand(shape, dtype, spectrum="general")
+
+
+def positive_definite(*shape: int, dtype: str = "float64") -> Operand:
+    """Describe a symmetric matrix, or a stack of them, whose eigenvalues are 1, 2, 3, ..."""
+    return Operand(shape, dtype, spectrum="symmetric")
+
+
 def integers(*shape: int, low: int = -5, high: int = 6, dtype: str = "int64") -> Operand:
     """Describe an integer operand with elements in [low, high)."""
+    return Operand(shape, dtype, low, high)
+
+
+def complex_(*shape: int, low: float = -2.0, high: float = 2.0, dtype: str = "complex128") -> Operand:
+    """Describe a complex operand whose real and imaginary parts lie in (low, high)."""
     return Operand(shape, dtype, low, high)
 
 

@@ -7,6 +7,7 @@ Each function is also the meaning of the NumPy function of its name on traced ar
 
 from __future__ import annotations
 
+import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 import numpy as _np
@@ -353,6 +354,9 @@ from graphad.numpy.polynomials import (
     vander as vander,
 )
 from graphad.numpy.products import (
+    cross as cross,
+)
+from graphad.numpy.products import (
     dot as dot,
 )
 from graphad.numpy.products import (
@@ -607,10 +611,19 @@ from graphad.numpy.untraceable import register as _register_untraceable
 if _TYPE_CHECKING:
     from collections.abc import Callable as _Callable
 
+    from graphad.numpy import linalg as linalg
     from graphad.tracing.tensor import Tensor as _Tensor
 
     def __getattr__(name: str) -> _Callable[..., _Tensor]:  # the ufuncs, for type checkers
         raise AttributeError
+
+else:
+
+    def __getattr__(name: str) -> object:  # type: ignore[misc]
+        """Load the namespaces that few programs use when they are first asked for."""
+        if name == "linalg":
+            return _importlib.import_module("graphad.numpy.linalg")
+        raise AttributeError(f"module 'graphad.numpy' has no attribute {name!r}")
 
 
 _register_untraceable()

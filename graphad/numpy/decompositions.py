@@ -12,7 +12,8 @@ import numpy as np
 import graphad.ops as ops
 from graphad.ir.dims import at_least
 from graphad.numpy.arguments import averaging_dtype, refuse, untraceable
-from graphad.ops.matrices import from_lower
+from graphad.ops import factorization, spectral
+from graphad.ops.matrices import adjoint, from_lower
 from graphad.tracing.coerce import as_tensor
 from graphad.tracing.protocols import implements
 from graphad.tracing.tensor import Tensor
@@ -67,7 +68,7 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Tensor:
     not positive definite.
     """
     x = matrices(a, "cholesky")
-    return ops.adjoint(ops.cholesky(ops.adjoint(x))) if upper else ops.cholesky(x)
+    return adjoint(factorization.cholesky(adjoint(x))) if upper else factorization.cholesky(x)
 
 
 @implements(np.linalg.qr)
@@ -84,11 +85,11 @@ def qr(a: Any, mode: str = "reduced") -> Any:
         raise ValueError(f"Unrecognized mode '{mode}'")
     x = matrices(a, "qr")
     if is_tall(x):
-        q, r = ops.qr(x)
+        q, r = factorization.qr(x)
     else:
         # The reflectors come from the leading square; the other columns are only turned.
-        q, r = ops.qr(_columns(x, 0, x.shape[-2]))
-        r = ops.concatenate([r, ops.matmul(ops.adjoint(q), _columns(x, x.shape[-2], x.shape[-1]))], x.ndim - 1)
+        q, r = factorization.qr(_columns(x, 0, x.shape[-2]))
+        r = ops.concatenate([r, ops.matmul(adjoint(q), _columns(x, x.shape[-2], x.shape[-1]))], x.ndim - 1)
     if mode == "r":
         return r
     if mode == "complete" and is_tall(x):
@@ -105,7 +106,7 @@ def _columns(x: Tensor, start: Any, stop: Any) -> Tensor:
 
 def _completed(q: Tensor) -> Tensor:
     """Return orthonormal columns with those that complete them to a square."""
-    return ops.concatenate([q, ops.orthogonal_complement(q)], q.ndim - 1)
+    return ops.concatenate([q, factorization.orthogonal_complement(q)], q.ndim - 1)
 
 
 @implements(np.linalg.svd)
@@ -120,17 +121,17 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     if not compute_uv:
         return svdvals(x)
     if is_tall(x):
-        u, s, vh = ops.svd(x)
+        u, s, vh = spectral.svd(x)
         return SVDResult(_completed(u) if full_matrices else u, s, vh)
-    u, s, vh = ops.svd(x, wide=True)
-    return SVDResult(u, s, ops.adjoint(_completed(ops.adjoint(vh))) if full_matrices else vh)
+    u, s, vh = spectral.svd(x, wide=True)
+    return SVDResult(u, s, adjoint(_completed(adjoint(vh))) if full_matrices else vh)
 
 
 @implements(np.linalg.svdvals)
 def svdvals(x: Any, /) -> Tensor:
     """s = singular values, descending."""
     a = matrices(x, "svdvals")
-    return ops.singular_values(a if is_tall(a) else ops.adjoint(a))
+    return spectral.singular_values(a if is_tall(a) else adjoint(a))
 
 
 @implements(np.linalg.eigh)
@@ -140,14 +141,14 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
     Only the triangle `UPLO` is read, so the gradient is zero in the other one. Repeated eigenvalues: see
     `graphad.ops.spectral`.
     """
-    return EighResult(*ops.eigh(matrices(a, "eigh"), _is_upper(UPLO)))
+    return EighResult(*spectral.eigh(matrices(a, "eigh"), _is_upper(UPLO)))
 
 
 @implements(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Tensor:
     """w = eigenvalues, ascending, of symmetric matrices, of which only the triangle `UPLO` is read."""
     x = matrices(a, "eigvalsh")
-    return ops.eigvalsh(ops.adjoint(x) if _is_upper(UPLO) else x)
+    return spectral.eigvalsh(adjoint(x) if _is_upper(UPLO) else x)
 
 
 def _is_upper(uplo: str) -> bool:

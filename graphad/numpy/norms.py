@@ -60,7 +60,10 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tenso
 
 @implements(np.linalg.cond)
 def cond(x: Any, p: Any = None) -> Tensor:
-    """y = norm of x times the norm of its inverse; for None and 2, the largest by the smallest singular value."""
+    """y = norm of x times the norm of its inverse; for None and 2, the largest by the smallest singular value.
+
+    Of a singular matrix that is inf for None and 2; the other norms raise LinAlgError, where NumPy gives inf.
+    """
     a = matrices(x, "cond")
     if p is None or _is(p, 2, -2):
         s = svdvals(a)

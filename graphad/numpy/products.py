@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 import graphad.ops as ops
-from graphad.ir.dims import equal, product
+from graphad.ir.dims import equal, product, static
+from graphad.ir.op import add_all
 from graphad.numpy.arguments import axis_of, no_out, refuse
 from graphad.numpy.contraction import Term, contract
 from graphad.numpy.reductions import sum
+from graphad.numpy.shaping import moveaxis
 from graphad.tracing.coerce import as_tensor, common_shape, promoted
 from graphad.tracing.protocols import implements, implements_newer
 from graphad.tracing.tensor import Tensor
@@ -133,3 +135,31 @@ def kron(a: Any, b: Any) -> Tensor:
     left = ops.reshape(x, [size for n in outer_ for size in (n, 1)])
     right = ops.reshape(y, [size for n in inner_ for size in (1, n)])
     return ops.reshape(left * right, [m * n for m, n in zip(outer_, inner_, strict=True)])
+
+
+@implements(np.cross)
+def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axis: Any = None) -> Tensor:
+    """y = vector product of vectors of three elements along `axisa` and `axisb`, put along `axisc`; others broadcast.
+
+    `axis` stands for all three. A vector of two elements has a third one of 0; of two such the third of y is given.
+    """
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    x, y = promoted(as_tensor(a), as_tensor(b))
+    x, y = moveaxis(x, axisa, -1), moveaxis(y, axisb, -1)
+    for vectors in (x, y):
+        if vectors.shape[-1] not in (2, 3):
+            refuse(f"np.cross takes vectors of 3 elements (or 2), got {x.type} and {y.type}")
+    (x0, x1, *x2), (y0, y1, *y2) = ([v[..., k] for k in range(static(v.shape[-1]))] for v in (x, y))
+    third = x0 * y1 - x1 * y0
+    if not x2 and not y2:
+        return third
+    first = _added([x1 * y2[0] if y2 else None, -(x2[0] * y1) if x2 else None])
+    second = _added([x2[0] * y0 if x2 else None, -(x0 * y2[0]) if y2 else None])
+    return moveaxis(ops.stack([first, second, third], third.ndim), -1, axisc)
+
+
+def _added(terms: list[Tensor | None]) -> Tensor:
+    total = add_all(terms)
+    assert total is not None, "one of two vectors has a third element"
+    return total

@@ -14,6 +14,7 @@ from graphad.numpy.decompositions import floating, matrices, svdvals
 from graphad.numpy.products import matmul
 from graphad.numpy.reductions import sum
 from graphad.numpy.shaping import moveaxis
+from graphad.ops import matrix_functions, solving
 from graphad.ops.matrices import from_lower, identity_like
 from graphad.tracing.coerce import as_tensor, common_shape, promoted
 from graphad.tracing.protocols import implements
@@ -42,7 +43,7 @@ def solve(a: Any, b: Any) -> Tensor:
     LinAlgError when run on a singular matrix.
     """
     x, y = together(matrices(a, "solve"), b)
-    return apply_solver(ops.solve, x, y)
+    return apply_solver(solving.solve, x, y)
 
 
 def apply_solver(solver: Any, a: Tensor, b: Tensor) -> Tensor:
@@ -60,19 +61,19 @@ def apply_solver(solver: Any, a: Tensor, b: Tensor) -> Tensor:
 @implements(np.linalg.inv)
 def inv(a: Any) -> Tensor:
     """x = a^-1. LinAlgError when run on a singular matrix."""
-    return ops.inv(matrices(a, "inv"))
+    return solving.inv(matrices(a, "inv"))
 
 
 @implements(np.linalg.det)
 def det(a: Any) -> Tensor:
     """y = determinant; its derivatives exist at singular matrices too."""
-    return ops.det(matrices(a, "det"))
+    return matrix_functions.det(matrices(a, "det"))
 
 
 @implements(np.linalg.slogdet)
 def slogdet(a: Any) -> SlogdetResult:
     """Sign (without gradient) and logarithm of the magnitude of the determinant."""
-    return SlogdetResult(*ops.slogdet(matrices(a, "slogdet")))
+    return SlogdetResult(*matrix_functions.slogdet(matrices(a, "slogdet")))
 
 
 @implements(np.linalg.pinv)
@@ -89,7 +90,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _NON
     cutoff = cutoff if rcond is None else rcond
     if isinstance(cutoff, Tensor) or np.ndim(cutoff):
         refuse("np.linalg.pinv of a traced array takes one number as rcond or rtol, known while tracing")
-    return ops.pinv(from_lower(x) if hermitian else x, float(cutoff))
+    return solving.pinv(from_lower(x) if hermitian else x, float(cutoff))
 
 
 def _rounding(x: Tensor, function: str) -> float:

@@ -1,6 +1,7 @@
 """Every primitive op, one class each, by family; lower-case functions apply them to tensors.
 
 The functions here take tensors of the right types; NumPy's promotion and broadcasting stand in `graphad.tracing`.
+Linear algebra (`solving`, `factorization`, `spectral`, `matrix_functions`) is loaded on first use, and not named here.
 """
 
 from graphad.ops.arithmetic import (

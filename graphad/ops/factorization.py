@@ -120,6 +120,7 @@ class Qr(General):
     The derivative needs columns that are linearly independent; elsewhere q is not continuous (LinAlgError).
     """
 
+    may_raise = False
     samples = (
         sample(well_conditioned(3, 3)),
         sample(well_conditioned(4, 2)),
@@ -189,6 +190,7 @@ class OrthogonalComplement(General):
     no further than q makes it: right for all functions that do not depend on which basis it is.
     """
 
+    may_raise = False
     samples = (
         sample(well_conditioned(4, 2), smooth=False),
         sample(well_conditioned(2, 3, 1), smooth=False),

@@ -51,6 +51,7 @@ class Det(General):
     costs a singular value decomposition. (`Slogdet` costs an inverse.)
     """
 
+    may_raise = False
     samples = (
         sample(well_conditioned(3, 3)),
         sample(well_conditioned(2, 4, 4)),
@@ -173,6 +174,7 @@ class Slogdet(General):
     No gradient flows through the sign; that of the logarithm is infinite at singular matrices (LinAlgError).
     """
 
+    may_raise = False
     samples = (
         sample(well_conditioned(3, 3)),
         sample(well_conditioned(2, 2, 2)),

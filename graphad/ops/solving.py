@@ -150,6 +150,8 @@ class TriangularSolve(System):
         # NumPy has no triangular solve, but a general one, which neither pivots nor changes an upper triangle. So the
         # diagonal is taken in blocks, and lower triangles are turned round.
         (x,) = out
+        if not self.unit and (np.diagonal(a, axis1=-2, axis2=-1) == 0).any():
+            raise np.linalg.LinAlgError("Singular matrix")  # before anything is written
         if self.lower:
             a, b, x = a[..., ::-1, ::-1], b[..., ::-1, :], x[..., ::-1, :]
         np.copyto(x, b)

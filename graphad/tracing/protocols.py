@@ -66,7 +66,7 @@ def call_function(function: Callable[..., Any], arguments: Any, keywords: Any) -
     if found is None:
         if isinstance(function, np.ufunc):
             return call_ufunc(function, "__call__", arguments, keywords)
-        found = special_meaning(function)
+        found = meaning_loaded_late(function)
     if found is None:
         raise TraceError(_no_meaning(function), location=user_location())
     if keywords and "out" in keywords:
@@ -76,9 +76,14 @@ def call_function(function: Callable[..., Any], arguments: Any, keywords: Any) -
     return found(*arguments, **keywords)
 
 
-def special_meaning(function: Callable[..., Any]) -> Callable[..., Any] | None:
-    """Return graphad.special's meaning of `np.i0` or of a ufunc of SciPy, and remember it; None where it has none."""
-    if function is np.i0:
+def meaning_loaded_late(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """Return the meaning of a function whose namespace loads on first use, and remember it; None where it has none.
+
+    Those are `np.linalg`'s functions, and `np.i0` and SciPy's ufuncs, which stand in `graphad.special`.
+    """
+    if getattr(function, "__module__", None) == "numpy.linalg":
+        importlib.import_module("graphad.numpy.linalg")  # its meanings register themselves
+    elif function is np.i0:
         importlib.import_module("graphad.special")  # its meaning registers itself
     elif is_of_scipy(function):
         meanings = importlib.import_module("graphad.special").UFUNCS
@@ -159,7 +164,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, operands: tuple[Any, ...], keywords
     special = FUNCTIONS.get(ufunc)
     op = op_of_ufunc(ufunc)
     if special is None and op is None:
-        special = special_meaning(ufunc)
+        special = meaning_loaded_late(ufunc)
     if special is None and op is None:
         raise TraceError(_no_meaning(ufunc), location=user_location())
     if keywords:

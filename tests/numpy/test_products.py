@@ -202,7 +202,7 @@ def test_symbolic() -> None:
         (lambda x: np.einsum("i%->i", x), "neither a letter"),
         (lambda x: np.einsum("i...->i", x), "needs '...'"),
         (lambda x: np.einsum("ii->i", x), "have no diagonal"),
-        (lambda x: np.linalg.solve(x, x), "np.linalg.solve cannot be traced: graphad has no linear algebra"),
+        (lambda x: np.linalg.eig(x), "np.linalg.eig cannot be traced: the eigenvalues of a real matrix are complex"),
         (lambda x: np.fft.fft(x), "no Fourier transforms"),
     ],
 )
