@@ -84,9 +84,8 @@ class Pattern:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> Pattern:
         if method != "__call__" or keywords:
             raise TypeError(f"np.{ufunc.__name__} in a pattern takes operands only")
-        if ufunc is np.square or (ufunc is np.power and isinstance(operands[1], (int, float))):
-            base = _pattern(operands[0])
-            return base ** (2 if ufunc is np.square else operands[1])
+        if ufunc is np.square:
+            return self * self
         return _ufunc(ufunc, *operands)
 
 
