@@ -151,11 +151,15 @@ def _working(dtype: Any) -> tuple[DType, DType]:
     return wanted, _F64 if wanted == _F64 else _F32
 
 
-def _fraction(key: Tensor, shape: tuple[Dim, ...], dtype: DType) -> Tensor:
-    """Return multiples of 2^-53 (f32: 2^-24) in [0, 1)."""
-    if dtype == _F64:
-        return ops.cast(_bits(key, shape, U64) >> 11, dtype) * 2.0**-53
-    return ops.cast(_bits(key, shape, U32) >> 8, dtype) * 2.0**-24
+_DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+"""Binary digits of the numbers of a dtype."""
+
+
+def _fraction(key: Tensor, shape: tuple[Dim, ...], dtype: DType, digits: int = 0) -> Tensor:
+    """Return multiples of 2^-digits in [0, 1), in float32 or float64; as many digits as `dtype` has by default."""
+    count = digits or _DIGITS[dtype.name]
+    width, kind = (64, U64) if dtype == _F64 else (32, U32)
+    return ops.cast(_bits(key, shape, kind) >> (width - count), dtype) * 2.0**-count
 
 
 def _sided(key: Tensor, shape: tuple[Dim, ...], dtype: DType) -> tuple[Tensor, Tensor]:
@@ -171,9 +175,12 @@ def _sided(key: Tensor, shape: tuple[Dim, ...], dtype: DType) -> tuple[Tensor, T
 
 @_answering
 def uniform(key: Any, shape: Any = (), dtype: Any = np.float64, minval: Any = 0.0, maxval: Any = 1.0) -> Tensor:
-    """Return numbers evenly distributed in [minval, maxval): minval + u (maxval - minval), u of 53 bits (f32: 24)."""
+    """Return numbers evenly distributed in [minval, maxval): minval + u (maxval - minval), u of 53 bits (f32: 24).
+
+    Where minval is not 0, rounding may give maxval.
+    """
     wanted, working = _working(dtype)
-    u = _fraction(_key(key), shape_of(shape), working)
+    u = _fraction(_key(key), shape_of(shape), working, _DIGITS[wanted.name])
     if not (_is(minval, 0) and _is(maxval, 1)):
         low, high = ops.cast(as_tensor(minval), working), ops.cast(as_tensor(maxval), working)
         u = low + u * (high - low)
@@ -412,9 +419,12 @@ def beta(key: Any, a: Any, b: Any, shape: Any = None, dtype: Any = np.float64) -
 
     Derivatives by a and b flow through these.
     """
-    sizes = common_shape([as_tensor(a).shape, as_tensor(b).shape]) if shape is None else shape_of(shape)
-    first, second = _words(_key(key), 0, _SPLIT, (2,), U64)
-    return ops.expit(_log_gamma(first, a, sizes, dtype) - _log_gamma(second, b, sizes, dtype))
+    parameters = as_tensor(a), as_tensor(b)
+    sizes = common_shape([t.shape for t in parameters]) if shape is None else shape_of(shape)
+    wanted, working = _working(dtype)
+    both = ops.stack([_fitting_parameters(ops.cast(t, working), sizes) for t in parameters])
+    pair = log_gamma_sample(_key(key), both)
+    return ops.cast(ops.expit(pair[0] - pair[1]), wanted)
 
 
 @_answering

@@ -117,6 +117,12 @@ def test_split_and_fold_in_give_different_keys():
     np.testing.assert_array_equal(ga.trace(random.fold_in, KEY, np.int64(0))(KEY, 7), random.fold_in(KEY, 7))
 
 
+def test_no_draw_uses_the_keys_that_split_gives():
+    one, two = random.split(KEY)
+    logarithms = [random.loggamma(k, np.full(4, 2.0)) for k in (one, two)]
+    assert not np.any(np.isclose(random.beta(KEY, np.full(4, 2.0), 2.0), scipy.special.expit(np.subtract(*logarithms))))
+
+
 def test_draws_of_split_keys_are_independent():
     one, two = random.split(KEY)
     third = random.fold_in(KEY, 1)
@@ -179,6 +185,20 @@ def test_moments(name):
     mean, variance, excess = (float(m) for m in distribution.stats("mvk"))
     assert abs(values.mean() - mean) < 5 * np.sqrt(variance / COUNT)
     assert abs(values.var() - variance) < 5 * variance * np.sqrt((excess + 2) / COUNT)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision(dtype):
+    u = random.uniform(KEY, (COUNT,), dtype)
+    assert u.dtype.name == dtype
+    digits = {"float16": 11, "bfloat16": 8}[dtype]
+    counts = np.bincount((u.astype(float) * 2**digits).astype(int), minlength=2**digits)
+    assert len(counts) == 2**digits and scipy.stats.chisquare(counts).pvalue > SMALL
+    for draw in (random.normal, random.exponential):
+        single = draw(KEY, (100,), np.float32)
+        half = draw(KEY, (100,), dtype)
+        assert half.dtype.name == dtype
+        np.testing.assert_array_equal(half, single.astype(half.dtype))
 
 
 def test_tails_of_normal_numbers_are_exact():

@@ -14,6 +14,7 @@ import graphad.numpy as gnp
 import graphad.special as special
 from graphad.files import load, save
 from graphad.ir.errors import OpTypeError, TraceError
+from graphad.ir.types import as_dtype
 
 INF, NAN = np.inf, np.nan
 
@@ -109,6 +110,17 @@ def test_broadcasting_promotion_and_empty_arrays(name):
     graph = ga.trace(lambda: getattr(special, name)(*(np.asarray(n) for n in numbers)))
     np.testing.assert_allclose(graph(), expected, rtol=1e-13)
     assert graph().dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", UFUNCS)
+def test_half_precision_is_computed_in_single(name, dtype):
+    half = as_dtype(dtype)
+    arrays = [a.astype(half) for a in points(name)]
+    got = traced(getattr(special, name), arrays)
+    assert got.dtype == half
+    expected = traced(getattr(special, name), [a.astype(np.float32) for a in arrays])
+    np.testing.assert_allclose(got.astype(float), expected, rtol=0.05, atol=0.02)
 
 
 # Derivatives where formulas fail.

@@ -30,18 +30,27 @@ def scipy_special(name: str) -> Callable[..., Any]:
     return found
 
 
+def single(x: Array) -> Array:
+    """Return half-precision numbers in float32, in which functions compute them; others as they are."""
+    return x.astype(np.float32) if x.dtype.itemsize < 4 else x
+
+
 class ScipyUfunc(Elementwise, abstract=True):
-    """An elementwise op that the ufunc `scipy` of `scipy.special` evaluates, in the operands' own precision."""
+    """An elementwise op that the ufunc `scipy` of `scipy.special` evaluates, in the operands' precision or float32."""
 
     scipy: ClassVar[str]
 
     def evaluate(self, *operands: Array) -> Array:
         """scipy.special's ufunc of the operands."""
-        return np.asarray(scipy_special(self.scipy)(*operands))
+        y = np.asarray(scipy_special(self.scipy)(*map(single, operands)))
+        return y.astype(operands[0].dtype, copy=False)
 
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         """scipy.special's ufunc of the operands, out=out."""
-        scipy_special(self.scipy)(*operands, out=out[0])
+        if out[0].dtype.itemsize < 4:
+            np.copyto(out[0], self.evaluate(*operands))
+        else:
+            scipy_special(self.scipy)(*operands, out=out[0])
 
 
 class Computed(Elementwise, abstract=True):
@@ -51,7 +60,7 @@ class Computed(Elementwise, abstract=True):
 
     def evaluate(self, *operands: Array) -> Array:
         """ufunc(*operands), in the operands' dtype."""
-        return np.asarray(self.ufunc(*operands)).astype(operands[0].dtype, copy=False)
+        return np.asarray(self.ufunc(*map(single, operands))).astype(operands[0].dtype, copy=False)
 
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         """Copy ufunc(*operands)."""

@@ -20,7 +20,7 @@ from graphad.ir.samples import real, sample
 from graphad.ir.types import TensorType
 from graphad.ops.arithmetic import sign
 from graphad.ops.comparison import equal, logical_and
-from graphad.ops.scipy_functions import Computed, ScipyUfunc, scipy_special
+from graphad.ops.scipy_functions import Computed, ScipyUfunc, scipy_special, single
 from graphad.ops.selection import where
 from graphad.ops.transcendental import exp, log, log1p
 
@@ -82,12 +82,16 @@ class Polygamma(Elementwise):
         return super().infer(*operands)
 
     def evaluate(self, *operands: Array) -> Array:
-        y = np.empty_like(operands[0])
-        self.evaluate_into((y,), *operands)
-        return y
+        x = single(operands[0])
+        y = np.empty_like(x)
+        self.evaluate_into((y,), x)
+        return y.astype(operands[0].dtype, copy=False)
 
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         (x,) = operands
+        if x.dtype.itemsize < 4:
+            np.copyto(out[0], self.evaluate(x))
+            return
         scipy_special("zeta")(x.dtype.type(self.order + 1), x, out=out[0])
         factor = (-1.0) ** (self.order + 1) * scipy_special("gamma")(self.order + 1.0)
         np.multiply(out[0], x.dtype.type(factor), out=out[0])
@@ -189,10 +193,9 @@ class BesselI(Elementwise):
         return super().infer(*operands)
 
     def evaluate(self, *operands: Array) -> Array:
-        (x,) = operands
-        if self.order < 2:
-            return np.asarray(scipy_special(("i0", "i1")[self.order])(x))
-        return np.asarray(scipy_special("iv")(x.dtype.type(self.order), x))
+        x = single(operands[0])
+        y = scipy_special(("i0", "i1")[self.order])(x) if self.order < 2 else scipy_special("iv")(self.order, x)
+        return np.asarray(y).astype(operands[0].dtype, copy=False)
 
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         np.copyto(out[0], self.evaluate(*operands))
@@ -223,10 +226,9 @@ class BesselIe(Elementwise):
         return super().infer(*operands)
 
     def evaluate(self, *operands: Array) -> Array:
-        (x,) = operands
-        if self.order < 2:
-            return np.asarray(scipy_special(("i0e", "i1e")[self.order])(x))
-        return np.asarray(scipy_special("ive")(x.dtype.type(self.order), x))
+        x = single(operands[0])
+        y = scipy_special(("i0e", "i1e")[self.order])(x) if self.order < 2 else scipy_special("ive")(self.order, x)
+        return np.asarray(y).astype(operands[0].dtype, copy=False)
 
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         np.copyto(out[0], self.evaluate(*operands))
