@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from graphad.ir.leaf import Constant, Input
 from graphad.ir.location import user_location
 from graphad.ir.node import Node, Value
 from graphad.ir.samples import sample
-from graphad.ir.types import as_dtype, is_float
+from graphad.ir.types import as_dtype, is_inexact
 from graphad.ir.walk import evaluate
 from graphad.ops.control import StopGradient
 from graphad.passes import optimize
@@ -108,7 +108,7 @@ class EagerTensor(Tensor):
                 "requires_grad can only be set on a tensor made from data; of a result, use .detach() first",
                 location=user_location(),
             )
-        if wanted and not is_float(self.dtype):
+        if wanted and not is_inexact(self.dtype):
             raise DerivativeError(
                 f"only floating-point tensors have gradients, this one is {self.type}; make it .astype(float)",
                 location=user_location(),
@@ -317,12 +317,14 @@ class Recording:
 
     def arrays(self) -> list[Array]:
         """Return the values at the sources."""
-        return [n.op.array if isinstance(n.op, Constant) else VALUES[n] for n in self.sources]
+        known = [(n.op.array,) if isinstance(n.op, Constant) else VALUES[n] for n in self.sources]
+        return [array for results in known for array in results]
 
     def graph(self, outputs: Sequence[Value]) -> Graph:
         """Return the computation as a graph whose inputs are the sources."""
-        inputs = [Value(emit(Input(f"x{k}", n.types[0]), ()), 0) for k, n in enumerate(self.sources)]
-        cut = {Value(n, 0): given for n, given in zip(self.sources, inputs, strict=True)}
+        known = [Value(n, i) for n in self.sources for i in range(len(n.types))]
+        inputs = [Value(emit(Input(f"x{k}", v.type), ()), 0) for k, v in enumerate(known)]
+        cut = dict(zip(known, inputs, strict=True))
         names = tuple(f"out{k}" for k in range(len(outputs)))
         arguments, result = flat_containers(len(inputs), len(outputs))
         labels = tuple(f"x{k}" for k in range(len(inputs)))
@@ -416,8 +418,8 @@ def _met_before(key: Any, build: Callable[[], Graph]) -> tuple[int, Graph]:
     return times, graph
 
 
-def _results(result: Any, count: int) -> list[Array]:
-    found = [result] if count == 1 else list(result)
+def _read_only(arrays: Iterable[Array]) -> tuple[Array, ...]:
+    found = tuple(arrays)
     for array in found:
         array.flags.writeable = False
     return found
@@ -434,20 +436,20 @@ def value_of(of: Tensor) -> Array:
     node, index = of.value
     if isinstance(node.op, Constant):
         return node.op.array
-    if index == 0 and node in VALUES:
-        return VALUES[node]
-    recording = _record([of.value], _is_known)
-    key = ("value", recording.structure([of.value]))
-    times, graph = _met_before(key, lambda: recording.graph([of.value]))
+    if node in VALUES:
+        return VALUES[node][index]
+    outputs = [Value(node, k) for k in range(len(node.types))]
+    recording = _record(outputs, _is_known)
+    key = ("value", recording.structure(outputs))
+    times, graph = _met_before(key, lambda: recording.graph(outputs))
+    arrays: Any
     if times < OFTEN:
-        array = np.asarray(evaluate(graph, recording.arrays())[0], order="C")
-        array.flags.writeable = False
+        arrays = [np.asarray(array, order="C") for array in evaluate(graph, recording.arrays())]
     else:
-        executable = _executable(key, lambda: recording.graph([of.value]))
-        (array,) = _results(executable(*recording.arrays()), 1)
-    if index == 0:
-        VALUES[node] = array
-    return array
+        arrays = _executable(key, lambda: recording.graph(outputs))(*recording.arrays())
+        arrays = [arrays] if len(outputs) == 1 else arrays
+    VALUES[node] = _read_only(arrays)
+    return VALUES[node][index]
 
 
 def _gradient_arrays(of: EagerTensor, seed: Array, wanting: Sequence[Node]) -> list[EagerTensor]:
@@ -468,9 +470,9 @@ def _gradient_arrays(of: EagerTensor, seed: Array, wanting: Sequence[Node]) -> l
         return Graph("eager", inputs, outputs, (*forward.input_names, "gradient"), names, arguments, result)
 
     executable = _executable(key, build)
-    value, *gradients = _results(executable(*recording.arrays(), seed), 1 + len(wanting))
-    if of.value.index == 0 and not of.is_leaf:
-        VALUES[of.value.node] = value
+    value, *gradients = _read_only(executable(*recording.arrays(), seed))
+    if len(of.value.node.types) == 1 and not of.is_leaf:
+        VALUES[of.value.node] = (value,)
     return [_leaf(g) for g in gradients]
 
 

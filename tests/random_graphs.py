@@ -44,6 +44,41 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "div": lambda a, b: a / (1.5 + b * b),
     "where": lambda a, b: np.where(_PATTERN[: a.shape[-1]] if a.shape else True, a, b),
 }
+
+
+def bounded(z: Any) -> Any:
+    """Return z drawn into the unit disc."""
+    return z / (1 + abs(z))
+
+
+COMPLEX_UNARY: dict[str, Callable[[Any], Any]] = {
+    "conj": np.conj,
+    "bounded": bounded,
+    "absolute": abs,
+    "real": np.real,
+    "imag": np.imag,
+    "rotate": lambda z: z * 1j,
+    "square_of_abs": lambda z: abs(bounded(z)) * abs(bounded(z)),
+    "square_of_neg": lambda z: -bounded(z) * -bounded(z),
+    "square_of_root": lambda z: np.sqrt(2 + bounded(z)) * np.sqrt(2 + bounded(z)),
+    "log_exp_far": lambda z: np.log(np.exp(bounded(z) * 5j)),
+    "log_one_plus": lambda z: np.log(3 + bounded(z)),
+    "twice": lambda z: (z + z) / 4,
+    "neg_z": lambda z: -z,
+    "even": lambda z: np.cos(-bounded(z)),
+    "shift_z": lambda z: 1.0 - z,
+    "zero_z": lambda z: z + 0.0,
+    "one_z": lambda z: z * 1.0,
+    "by_constant": lambda z: z / (3 - 4j),
+    "power_z": lambda z: bounded(z) ** 3,
+}
+COMPLEX_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "add_z": lambda a, b: (a + b) / 2,
+    "sub_z": lambda a, b: (a - b) / 2,
+    "mul_z": lambda a, b: bounded(a) * b,
+    "div_z": lambda a, b: a / (2 + bounded(b)),
+    "where_z": lambda a, b: np.where(_PATTERN[: a.shape[-1]] if a.shape else True, a, b),
+}
 _PATTERN = np.array([True, False, False, True, True, False])
 
 
@@ -68,10 +103,13 @@ def apply_step(step: Step, values: Sequence[Any]) -> Any:
     """Return the value of one step, in plain NumPy."""
     name, operands, extra = step
     x = values[operands[0]]
-    if name in UNARY:
-        return UNARY[name](x)
-    if name in BINARY:
-        return BINARY[name](x, values[operands[1]])
+    unary, binary = UNARY.get(name) or COMPLEX_UNARY.get(name), BINARY.get(name) or COMPLEX_BINARY.get(name)
+    if unary is not None:
+        return unary(x)
+    if binary is not None:
+        return binary(x, values[operands[1]])
+    if name == "matmul_z":
+        return bounded(x @ values[operands[1]])
     if name == "matmul":
         return np.tanh(x @ values[operands[1]])
     if name == "sum":
@@ -91,11 +129,14 @@ def apply_step(step: Step, values: Sequence[Any]) -> Any:
     raise ValueError(name)
 
 
-def choices(shapes: Sequence[tuple[int, ...]]) -> list[Step]:
-    """Return the steps that fit values of these shapes."""
+def choices(shapes: Sequence[tuple[int, ...]], complex_: bool = False) -> list[Step]:
+    """Return the steps that fit values of these shapes: those of complex numbers, or of real ones."""
+    unary, binary, matmul = (
+        (COMPLEX_UNARY, COMPLEX_BINARY, "matmul_z") if complex_ else (UNARY, BINARY, "matmul")
+    )
     found: list[Step] = []
     for i, shape in enumerate(shapes):
-        found += [(name, (i,), None) for name in UNARY]
+        found += [(name, (i,), None) for name in unary]
         for axis in range(len(shape)):
             found += [("sum", (i,), axis), ("mean", (i,), axis), ("cumsum", (i,), axis)]
         if len(shape) == 2:
@@ -104,9 +145,9 @@ def choices(shapes: Sequence[tuple[int, ...]]) -> list[Step]:
             found.append(("slice", (i,), None))
         for k, other in enumerate(shapes):
             if _broadcast(shape, other):
-                found += [(name, (i, k), None) for name in BINARY]
+                found += [(name, (i, k), None) for name in binary]
             if len(shape) == 2 and len(other) == 2 and shape[1] == other[0]:
-                found.append(("matmul", (i, k), None))
+                found.append((matmul, (i, k), None))
             if shape and len(shape) == len(other) and shape[1:] == other[1:] and shape[0] + other[0] <= 6:
                 found.append(("concatenate", (i, k), None))
     return found
@@ -126,11 +167,15 @@ def random_graph(draw: Callable[..., Any], max_inputs: int = 3, max_steps: int =
         st.lists(st.one_of(st.just(()), st.tuples(sizes), st.tuples(sizes, sizes)), min_size=1, max_size=max_inputs)
     )
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    arrays = tuple(np.asarray(rng.uniform(-1.5, 1.5, shape), dtype) for shape in shapes)
+    complex_ = np.dtype(dtype).kind == "c"
+    arrays = tuple(
+        np.asarray(rng.uniform(-1.5, 1.5, shape) + (1j * rng.uniform(-1.5, 1.5, shape) if complex_ else 0), dtype)
+        for shape in shapes
+    )
     steps: list[Step] = []
     values: list[Any] = list(arrays)
     for _ in range(draw(st.integers(1, max_steps))):
-        options = choices([np.shape(v) for v in values])
+        options = choices([np.shape(v) for v in values], complex_)
         # Steps near the end of the list read recent values: deep graphs, and with a bound also wide ones.
         step = options[draw(st.integers(0, len(options) - 1))]
         steps.append(step)

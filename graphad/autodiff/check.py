@@ -12,6 +12,7 @@ from graphad.ir.containers import flatten, unflatten
 from graphad.ir.errors import DerivativeError
 from graphad.ir.graph import Graph
 from graphad.ir.location import user_location
+from graphad.ir.types import is_complex, is_float, is_inexact
 from graphad.ir.walk import evaluate
 from graphad.tracing.trace import bind_arguments, input_labels, is_leaf, trace
 
@@ -37,7 +38,8 @@ def check_grads(
 
     Args:
         function: a function of arrays, or a Graph.
-        args: its arguments; float32 leaves are widened. Keep them `step` away from kinks.
+        args: its arguments; float32 leaves are widened, complex ones move in both parts. Keep them `step` away from
+            kinks.
         order: how often to differentiate; each order in every combination of `modes`.
         modes: "fwd" checks JVPs, "rev" VJPs.
         atol, rtol: allowed difference, ``atol + rtol * |numeric|``.
@@ -67,7 +69,22 @@ def check_grads(
 
 def _widened(leaf: Any) -> Array:
     array = np.asarray(leaf)
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
+    if is_complex(array.dtype):
+        return array.astype(np.complex128)
+    return array.astype(np.float64) if is_float(array.dtype) else array
+
+
+def _random(rng: np.random.Generator, like: Array) -> Array | None:
+    """Return normal numbers of an array's shape, complex where it is; None for integers."""
+    if not is_inexact(like.dtype):
+        return None
+    drawn = np.asarray(rng.standard_normal(like.shape))
+    return np.asarray(drawn + 1j * rng.standard_normal(like.shape)) if is_complex(like.dtype) else drawn
+
+
+def _paired(cotangent: Array, tangent: Array) -> Any:
+    """Return the real part of the sum of cotangent * tangent: what VJP and JVP agree in."""
+    return np.real(np.sum(np.asarray(cotangent) * tangent))
 
 
 def _check(
@@ -82,14 +99,10 @@ def _check(
     """Check the first derivatives of a function of flat arrays, then those of its derivatives."""
     graph = trace(function, *leaves)
     rng = np.random.default_rng(0)
-    varying = [i for i, leaf in enumerate(leaves) if leaf.dtype.kind == "f"]
-    directions: list[Array | None] = [
-        np.asarray(rng.standard_normal(leaf.shape)) if leaf.dtype.kind == "f" else None for leaf in leaves
-    ]
+    varying = [i for i, leaf in enumerate(leaves) if is_inexact(leaf.dtype)]
+    directions = [_random(rng, leaf) for leaf in leaves]
     values = [np.asarray(value) for value in evaluate(graph, leaves)]
-    weights: list[Array | None] = [
-        np.asarray(rng.standard_normal(v.shape)) if v.dtype.kind == "f" else None for v in values
-    ]
+    weights = [_random(rng, value) for value in values]
     numeric = {i: _difference(graph, leaves, i, directions[i], tolerance[2]) for i in varying}
     if "fwd" in modes:
         for i in varying:
@@ -103,8 +116,8 @@ def _check(
         _, pull = vjp(function, *leaves)
         pulled = pull(weights)
         for i in varying:
-            got = np.vdot(pulled[i], directions[i])
-            terms = [np.vdot(w, d) for w, d in zip(weights, numeric[i], strict=True) if w is not None]
+            got = _paired(pulled[i], np.asarray(directions[i]))
+            terms = [_paired(w, d) for w, d in zip(weights, numeric[i], strict=True) if w is not None]
             _compare(np.asarray(got), np.asarray(sum(terms)), tolerance, f"VJP of {name} by {labels[i]!r}")
     if order > 1:
         derivatives: dict[str, Function] = {
@@ -126,7 +139,7 @@ def _difference(
         moved[position] = leaves[position] + sign * step * np.asarray(direction)
         sides.append(evaluate(graph, moved))
     return [
-        np.asarray((high - low) / (2 * step)) if np.asarray(high).dtype.kind == "f" else np.zeros(high.shape)
+        np.asarray((high - low) / (2 * step)) if is_inexact(np.asarray(high).dtype) else np.zeros(high.shape)
         for high, low in zip(*sides, strict=True)
     ]
 

@@ -25,7 +25,7 @@ from graphad.ir.leaf import Constant, Input
 from graphad.ir.location import user_location
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
-from graphad.ir.types import TensorType, is_float
+from graphad.ir.types import TensorType, is_inexact
 from graphad.tracing.coerce import as_tensor
 from graphad.tracing.tensor import Tensor
 from graphad.tracing.trace import bind_arguments, is_leaf, make_input
@@ -95,7 +95,7 @@ class custom_vjp(_WithRules):  # a decorator, named as in JAX
         with emitting("backward"):
             stand_ins = [make_input(f"residual{i}", t.type) for i, t in enumerate(residuals)]
             cotangents = [
-                make_input(f"cotangent{i}", t.type) if is_float(t.dtype) else None for i, t in enumerate(body)
+                make_input(f"cotangent{i}", t.type) if is_inexact(t.dtype) else None for i, t in enumerate(body)
             ]
             supply = iter(stand_ins)
             given = [next(supply) if has else item for item, has in zip(kept, dynamic, strict=True)]
@@ -139,12 +139,12 @@ class custom_jvp(_WithRules):  # a decorator, named as in JAX
             raise call.fault(f"there is none yet; call {call.name}.defjvp(rule)")
         with emitting("tangent"):
             tangents = [
-                make_input(f"tangent{i}", t.type) if is_float(t.dtype) else None for i, t in enumerate(call.stand_ins)
+                make_input(f"tangent{i}", t.type) if is_inexact(t.dtype) else None for i, t in enumerate(call.stand_ins)
             ]
             pair = self._rule(call.arguments, call.nest(tangents))
             results, (_, _) = call.split(pair, "the rule", "tangent")
             primal = call.results_like(results, container, body, "the rule's result")
-            floats = [is_float(t.dtype) for t in body]
+            floats = [is_inexact(t.dtype) for t in body]
             pushed = call.results_like(pair[1], container, body, "the rule's tangent", floats)
         pushed, result_inputs = call.after_results(pushed, primal, body)
         captures = call.captures([*body, *pushed])
@@ -251,7 +251,7 @@ class _Call:
         return {
             position: self._fitted(item, x.type, f"the cotangent of {label_of(x)}")
             for position, (item, x) in enumerate(zip(arrays, self.stand_ins, strict=True))
-            if item is not None and is_float(x.dtype)
+            if item is not None and is_inexact(x.dtype)
         }
 
     def _fitted(self, item: Any, type_: TensorType, what: str) -> Tensor:

@@ -22,7 +22,7 @@ from graphad.ir.errors import fail
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.op import General, Op
 from graphad.ir.samples import real, sample
-from graphad.ir.types import TensorType, is_float
+from graphad.ir.types import TensorType, is_inexact
 from graphad.ir.walk import evaluate, inline, rebuild
 from graphad.tracing.tensor import Tensor
 from graphad.tracing.trace import make_input
@@ -144,10 +144,10 @@ class CustomJvp(GraphOp):
         if all(t is None for t in tangents[: len(arguments)]):
             return (None,) * len(results)
         directions = [
-            x.zeros_like() if t is None else t for x, t in zip(arguments, tangents, strict=False) if is_float(x.dtype)
+            x.zeros_like() if t is None else t for x, t in zip(arguments, tangents, strict=False) if is_inexact(x.dtype)
         ]
         pushed = iter(self._pushed(operands, results, directions))
-        return tuple(next(pushed) if is_float(y.dtype) else None for y in results)
+        return tuple(next(pushed) if is_inexact(y.dtype) else None for y in results)
 
     def vjp(
         self,
@@ -157,11 +157,11 @@ class CustomJvp(GraphOp):
     ) -> tuple[Tensor | None, ...]:
         """The transpose of the user's rule, which is linear in the tangents."""
         arguments, _ = self.own(operands)
-        stand_ins = [make_input(f"tangent{i}", x.type) for i, x in enumerate(arguments) if is_float(x.dtype)]
+        stand_ins = [make_input(f"tangent{i}", x.type) for i, x in enumerate(arguments) if is_inexact(x.dtype)]
         pushed = self._pushed(operands, results, stand_ins)
         given = float_cotangents(cotangents, results)
         pulled = iter(transpose_linear(pushed, given, stand_ins, "backward"))
-        own = [next(pulled) if is_float(x.dtype) else None for x in arguments]
+        own = [next(pulled) if is_inexact(x.dtype) else None for x in arguments]
         return (*own, *(None,) * self.captured)
 
     def _pushed(
@@ -173,7 +173,7 @@ class CustomJvp(GraphOp):
 
 def float_cotangents(cotangents: Sequence[Tensor | None], results: Sequence[Tensor]) -> list[Tensor]:
     """Return the cotangents of the floating-point results, zeros where there is none."""
-    return [y.zeros_like() if g is None else g for g, y in zip(cotangents, results, strict=True) if is_float(y.dtype)]
+    return [y.zeros_like() if g is None else g for g, y in zip(cotangents, results, strict=True) if is_inexact(y.dtype)]
 
 
 def _sample_graph(name: str, rule: Function, types: Sequence[TensorType]) -> Graph:

@@ -9,7 +9,7 @@ from graphad.autodiff.reverse import pull_node, transpose_linear
 from graphad.ir.emit import emitting, follow, handle
 from graphad.ir.errors import DerivativeError
 from graphad.ir.node import Node, Value
-from graphad.ir.types import is_float
+from graphad.ir.types import is_inexact
 from graphad.tracing.tensor import Tensor
 from graphad.tracing.trace import make_input
 
@@ -32,7 +32,7 @@ def pushforward(
     """
     known: dict[Value, Tensor] = {}
     for value, tangent in zip(inputs, tangents, strict=True):
-        if tangent is not None and is_float(value.dtype):
+        if tangent is not None and is_inexact(value.dtype):
             if tangent.type != value.type:
                 raise DerivativeError(f"a tangent of type {tangent.type} was given for a value of {value.type}")
             known[value.value] = tangent
@@ -43,7 +43,7 @@ def pushforward(
                 continue
             follow(node)
             for i, pushed in enumerate(_push_node(node, received)):
-                if pushed is not None and is_float(node.types[i].dtype):
+                if pushed is not None and is_inexact(node.types[i].dtype):
                     if pushed.type != node.types[i]:
                         raise DerivativeError(
                             f"{node.op.name}: the JVP rule's tangent has the type {pushed.type}, not {node.types[i]}",
@@ -68,7 +68,7 @@ def _push_node(node: Node, tangents: tuple[Tensor | None, ...]) -> tuple[Tensor 
 def _push_by_double_vjp(node: Node, tangents: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
     """Return J t as the transpose of the linear map g -> J^T g that the VJP rule is."""
     stand_ins = tuple(
-        make_input(f"cotangent{i}", type_) if is_float(type_.dtype) else None for i, type_ in enumerate(node.types)
+        make_input(f"cotangent{i}", type_) if is_inexact(type_.dtype) else None for i, type_ in enumerate(node.types)
     )
     pulled = pull_node(node, stand_ins)
     pairs = [(p, t) for p, t in zip(pulled, tangents, strict=True) if p is not None and t is not None]

@@ -26,7 +26,7 @@ from graphad.ir.errors import DerivativeError, GraphadError
 from graphad.ir.graph import Graph, flat_containers, reachable
 from graphad.ir.leaf import Input
 from graphad.ir.location import user_location
-from graphad.ir.types import TensorType, is_float
+from graphad.ir.types import TensorType, is_inexact
 from graphad.ir.walk import evaluate
 from graphad.tracing.coerce import as_tensor
 from graphad.tracing.conversion import converting
@@ -192,7 +192,7 @@ def _stand_in(leaf: Any, label: str) -> Tensor | None:
             "differentiate the graph",
             location=user_location(),
         )
-    return make_argument(label, leaf) if is_float(leaf_type(leaf, label).dtype) else None
+    return make_argument(label, leaf) if is_inexact(leaf_type(leaf, label).dtype) else None
 
 
 def _expect_variable(
@@ -218,7 +218,7 @@ def open_graph(graph: Graph, argnums: Positions | None) -> Opened:
     for position in positions:
         part = slice(int(starts[position]), int(starts[position + 1]))
         tensors = [handle(value) for value in graph.inputs[part]]
-        stand_ins = [t if is_float(t.dtype) else None for t in tensors]
+        stand_ins = [t if is_inexact(t.dtype) else None for t in tensors]
         if argnums is not None:
             label = graph.input_names[part.start] if len(tensors) == 1 else f"argument {position}"
             _expect_variable(graph.name, position, label, stand_ins, [str(t.type) for t in tensors])

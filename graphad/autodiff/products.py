@@ -35,7 +35,7 @@ from graphad.ir.dims import recording
 from graphad.ir.errors import DerivativeError
 from graphad.ir.graph import Graph
 from graphad.ir.location import user_location
-from graphad.ir.types import TensorType, is_float
+from graphad.ir.types import TensorType, is_float, is_inexact
 from graphad.tracing.coerce import as_tensor
 from graphad.tracing.tensor import Tensor
 from graphad.tracing.trace import is_leaf, leaf_type, make_input
@@ -102,7 +102,7 @@ def _pulled(opened: Opened, stand_ins: Sequence[Tensor | None]) -> Results:
 def _cotangent_inputs(opened: Opened) -> list[Tensor | None]:
     names = named("cotangent", [f"of_{n}" if n == "out" else n for n in opened.output_names])
     return [
-        make_input(name, t.type) if is_float(t.dtype) else None for name, t in zip(names, opened.outputs, strict=True)
+        make_input(name, t.type) if is_inexact(t.dtype) else None for name, t in zip(names, opened.outputs, strict=True)
     ]
 
 
@@ -180,7 +180,7 @@ def _pushed(opened: Opened, stand_ins: Sequence[Tensor | None]) -> Results:
     """Return the tangents of the outputs for stand-ins of the primals' tangents."""
     pairs = [(x, t) for x, t in zip(opened.primals.inputs, stand_ins, strict=True) if x is not None]
     pushed = pushforward(opened.outputs, [t for _, t in pairs], [x for x, _ in pairs])
-    varies = [is_float(t.dtype) for t in opened.outputs]
+    varies = [is_inexact(t.dtype) for t in opened.outputs]
     tensors = or_zeros(
         [p for p, has in zip(pushed, varies, strict=True) if has],
         [t for t, has in zip(opened.outputs, varies, strict=True) if has],
@@ -288,7 +288,7 @@ def _hessian_product(opened: Opened, stand_ins: Sequence[Tensor | None]) -> Resu
     if value is None or value.shape or not is_float(value.dtype):
         types = ", ".join(str(t.type) for t in opened.outputs)
         raise DerivativeError(
-            f"hvp needs a function of one floating-point scalar, but {opened.name} gives {types}",
+            f"hvp needs a function of one real floating-point scalar, but {opened.name} gives {types}",
             location=user_location(),
         )
     gradients = or_zeros(pullback([value], [seed(value)], inputs), inputs)

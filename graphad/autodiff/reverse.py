@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from graphad.autodiff.between import between, substitute_tensors
+from graphad.ir.collector import collector_paused
 from graphad.ir.emit import emitting, follow, handle
 from graphad.ir.errors import DerivativeError
 from graphad.ir.node import Node, Value
-from graphad.ir.types import is_float
+from graphad.ir.types import is_inexact
 from graphad.tracing.tensor import Tensor
 
 
+@collector_paused()
 def pullback(
     outputs: Sequence[Tensor],
     cotangents: Sequence[Tensor | None],
@@ -41,7 +43,7 @@ def pullback(
     sums: dict[Value, Tensor] = {}
     with emitting(role):
         for output, cotangent in zip(outputs, cotangents, strict=True):
-            if cotangent is not None and is_float(output.dtype):
+            if cotangent is not None and is_inexact(output.dtype):
                 _expect_type(cotangent, output.value, output.value.node, "the given cotangent")
                 follow(output.value.node)
                 _add_to(sums, output.value, cotangent)
@@ -54,7 +56,7 @@ def pullback(
             for value, pulled in zip(node.inputs, pull_node(node, received), strict=True):
                 if pulled is None or not (value[0] in active or value in wanted):
                     continue
-                if is_float(value.type.dtype):
+                if is_inexact(value.type.dtype):
                     _expect_type(pulled, value, node, "the VJP rule's cotangent")
                     _add_to(sums, value, pulled)
     return [sums.get(t.value) for t in inputs]
@@ -68,7 +70,7 @@ def _differentiable(nodes: Sequence[Node], inputs: Collection[Value]) -> list[No
         if node.op.no_gradient:
             continue
         for value in node.inputs:
-            if (value[0] in active or value in inputs) and value[0].types[value[1]].dtype.kind == "f":
+            if (value[0] in active or value in inputs) and value[0].types[value[1]].dtype.kind in "fcV":
                 active.add(node)
                 found.append(node)
                 break

@@ -162,7 +162,7 @@ class Jitted:
                 while len(self._cache) > SIGNATURES_KEPT:
                     self._cache.popitem(last=False)
         if not static:
-            numbers = (int, float)
+            numbers = (int, float, complex)
             self._latest = found, tuple(type(x) if type(x) in numbers else np.ndarray for x in leaves)
         return found
 
@@ -190,7 +190,7 @@ class Jitted:
 def _signature(leaf: Any) -> tuple[Any, ...]:
     if isinstance(leaf, TensorType):
         return leaf.shape, leaf.dtype
-    if type(leaf) in (int, float):
+    if type(leaf) in (int, float, complex):
         return (type(leaf),)
     array = np.asarray(leaf)
     return array.shape, array.dtype.newbyteorder("=")

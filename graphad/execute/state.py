@@ -145,7 +145,7 @@ class State:
 
 
 def _is_array(value: object) -> bool:
-    return isinstance(value, (np.ndarray, np.generic, bool, int, float))
+    return isinstance(value, (np.ndarray, np.generic, bool, int, float, complex))
 
 
 def call_graph_of(graph: Graph, positions: Sequence[int]) -> Graph:

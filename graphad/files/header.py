@@ -17,14 +17,14 @@ import numpy as np
 
 from graphad.ir.errors import FileError
 from graphad.ir.literals import MAX_AXES, as_array
-from graphad.ir.types import DTYPES_BY_NAME, TensorType
+from graphad.ir.types import NAMES, TensorType, dtype_named
 
 Array = np.ndarray[Any, Any]
 
 LONGEST_HEADER = 100_000_000
 """As the safetensors format has it."""
 
-_DTYPES = {"BOOL": "bool", **{name.upper(): name for name in DTYPES_BY_NAME}}
+_DTYPES = {"BOOL": "bool", **{name.upper(): name for name in NAMES}}
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _tensor(name: str, described: Any, data: int, size: int) -> Tensor:
     if not _counts(shape, lambda n: n <= MAX_AXES) or not _counts(offsets, lambda n: n == 2):
         raise FileError(f"{what} has a shape or offsets that are no lists of sizes")
     begin, end = offsets
-    type_ = TensorType(DTYPES_BY_NAME[_DTYPES[dtype]], tuple(shape))
+    type_ = TensorType(dtype_named(_DTYPES[dtype]), tuple(shape))
     nbytes = type_.dtype.itemsize
     for n in shape:
         nbytes *= n

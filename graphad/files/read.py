@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from graphad.files.header import Header, read_header, read_json, read_tensor, size_of
-from graphad.files.write import FORMAT, VERSION, checksum
+from graphad.files.write import FORMAT, VERSION, checksum, from_pairs
 from graphad.ir.attributes import MAX_NESTING, AttributeFault, find_op, infer_types, make_op
 from graphad.ir.container_text import parse_container
 from graphad.ir.containers import Container
@@ -23,11 +23,11 @@ from graphad.ir.dims import Assumption, parse_assumption, parse_dim
 from graphad.ir.errors import ContainerError, FileError, GraphadError
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Input
-from graphad.ir.literals import parse_float, parse_type
+from graphad.ir.literals import frozen, parse_float, parse_type
 from graphad.ir.location import Location
 from graphad.ir.node import ROLES, Node, Value
 from graphad.ir.op import Op
-from graphad.ir.types import DTYPES_BY_NAME, TensorType
+from graphad.ir.types import NAMES, TensorType, dtype_named
 from graphad.ir.verify import verify_signature
 
 Array = np.ndarray[Any, Any]
@@ -226,8 +226,8 @@ class _Reader:
                 return parse_type(text)
         except (ValueError, OverflowError) as error:
             raise FileError(f"{where}: {str(error)[:200]}") from None
-        if tag == "dtype" and text in DTYPES_BY_NAME:
-            return DTYPES_BY_NAME[text]
+        if tag == "dtype" and text in NAMES:
+            return dtype_named(text)
         raise FileError(f"{where} is a {tag[:40]!r} of {text[:40]!r}, which this graphad does not know")
 
     def node(self, entry: Any, ops: list[Op], values: list[Value], where: str) -> int:
@@ -279,6 +279,11 @@ class _Reader:
             found = read_tensor(self.file, name, self.header.tensors[name])
             if self.checksums.get(name) != checksum(found):
                 raise FileError(f"tensor {name[:80]!r} is damaged: its checksum differs")
+            if name.startswith("z"):
+                try:
+                    found = frozen(from_pairs(found))
+                except ValueError as error:
+                    raise FileError(f"tensor {name[:80]!r}: {error}") from None
             self.arrays[name] = found
         return found
 

@@ -21,7 +21,7 @@ from graphad.ir.literals import float_text
 from graphad.ir.location import Location
 from graphad.ir.node import ROLES, Node
 from graphad.ir.op import Op
-from graphad.ir.types import DTYPE_NAMES, TensorType
+from graphad.ir.types import DTYPE_NAMES, TensorType, complex_dtype, is_complex
 
 Array = np.ndarray[Any, Any]
 
@@ -213,13 +213,17 @@ class _Tables:
         raise TypeError(f"a Python {type(value).__name__}")
 
     def tensor(self, array: Array) -> str:
-        """Return the name of an array; arrays of the same content share one."""
+        """Return the name of an array; arrays of the same content share one.
+
+        Complex numbers, of which safetensors knows one dtype at best, are stored as pairs of real ones: ``z0``.
+        """
         contiguous = array if array.flags.c_contiguous else array.copy(order="C")
         key = (array.dtype, array.shape, hashlib.blake2b(contiguous.tobytes()).digest())
         name = self._names.get(key)
         if name is None:
-            name = self._names[key] = f"c{len(self._names)}"
-            self.tensors[name] = contiguous
+            letter = "z" if is_complex(array.dtype) else "c"
+            name = self._names[key] = f"{letter}{len(self._names)}"
+            self.tensors[name] = as_pairs(contiguous) if is_complex(array.dtype) else contiguous
         return name
 
     def type(self, type_: TensorType) -> int:
@@ -233,6 +237,20 @@ class _Tables:
         if found is None:
             found = self.locations.number(location, [location.file, location.line, location.source])
         return found
+
+
+def as_pairs(array: Array) -> Array:
+    """Return a complex array as a real one with one more axis, of size 2."""
+    return np.stack([array.real, array.imag], axis=-1)
+
+
+def from_pairs(array: Array) -> Array:
+    """Return what `as_pairs` was given; ValueError where the array holds no pairs of float32 or float64."""
+    if array.dtype not in (np.float32, np.float64) or array.shape[-1:] != (2,):
+        raise ValueError(f"{array.dtype} of shape {array.shape} holds no pairs of real numbers")
+    found = np.empty(array.shape[:-1], complex_dtype(array.dtype))
+    found.real, found.imag = array[..., 0], array[..., 1]
+    return found
 
 
 def checksum(array: Array) -> int:

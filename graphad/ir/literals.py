@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from graphad.ir.dims import is_static, parse_dim, product, static
-from graphad.ir.types import DTYPES_BY_NAME, DType, TensorType
+from graphad.ir.types import NAMES, DType, TensorType, dtype_named, is_complex, is_float
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +30,7 @@ MAX_AXES = 64
 """As NumPy has it."""
 
 NAME = r"[^\W\d]\w*(?:\.\w+)*"
-TYPE = rf"(?:{'|'.join(sorted(DTYPES_BY_NAME, key=len, reverse=True))})\[[^\[\]\n\"#]*\]"
+TYPE = rf"(?:{'|'.join(sorted(NAMES, key=len, reverse=True))})\[[^\[\]\n\"#]*\]"
 NUMBER = r"-?(?:0x[0-9a-f.]+p[-+]?\d+|\d+(?:\.\d*)?(?:e[-+]?\d+)?|(?:inf|nan)\b)"
 NAN_BITS = r"nan\(0x[0-9a-f]+\)"
 STRING = r'"(?:[^"\\\n]|\\[^\n])*"'
@@ -62,7 +62,7 @@ def name_text(name: str) -> str:
 def parse_type(text: str) -> TensorType:
     """Read a type as `str` prints it: ``f64[8,5]``, ``f32[2*batch,4]``; ValueError on any other text."""
     match = _TYPE.fullmatch(text)
-    if match is None or match[1] not in DTYPES_BY_NAME:
+    if match is None or match[1] not in NAMES:
         raise ValueError(f"{text[:80]!r} is not a type")
     written = match[2].split(",") if match[2].strip() else []
     if len(written) > MAX_AXES:
@@ -70,7 +70,7 @@ def parse_type(text: str) -> TensorType:
     sizes = [parse_dim(size.strip()) for size in written]
     if any(isinstance(size, int) and size < 0 for size in sizes):
         raise ValueError(f"{text[:80]!r} has a negative size")
-    return TensorType(DTYPES_BY_NAME[match[1]], tuple(sizes))
+    return TensorType(dtype_named(match[1]), tuple(sizes))
 
 
 def count_text(nbytes: int) -> str:
@@ -91,9 +91,11 @@ def _bits(element: Array) -> int:
 
 
 def element_text(element: Array) -> str:
-    """Write a 0-d array exactly."""
+    """Write a 0-d array exactly; a complex number as the pair of its parts, ``(1.0, -0.0)``."""
     dtype = element.dtype
-    if dtype.kind != "f":
+    if is_complex(dtype):
+        return f"({element_text(element.real)}, {element_text(element.imag)})"
+    if not is_float(dtype):
         return str(element.item())
     number = float(element)
     if math.isnan(number):
@@ -105,7 +107,7 @@ def element_text(element: Array) -> str:
 
 
 def parse_element(text: str, dtype: DType) -> Array:
-    """Read an element of `dtype`; ValueError where the text is none, or does not fit the dtype exactly."""
+    """Read an element of a real `dtype`; ValueError where the text is none, or does not fit the dtype exactly."""
     if dtype.kind == "b":
         if text not in ("True", "False"):
             raise ValueError(f"{text[:40]!r} is not a boolean")
@@ -119,7 +121,9 @@ def parse_element(text: str, dtype: DType) -> Array:
     if text.startswith("nan("):
         bits = int(text[4:-1], 16)
         unsigned = np.dtype(f"u{dtype.itemsize}")
-        if bits > np.iinfo(unsigned).max or not np.isnan(np.asarray(bits, unsigned).view(dtype)):
+        with np.errstate(invalid="ignore"):  # of a signalling NaN
+            fits = bits <= np.iinfo(unsigned).max and np.isnan(np.asarray(bits, unsigned).view(dtype))
+        if not fits:
             raise ValueError(f"{text[:40]} is not a NaN of {dtype}")
         return np.asarray(bits, unsigned).view(dtype)
     number_ = float.fromhex(text) if "0x" in text else float(text)

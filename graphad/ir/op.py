@@ -21,7 +21,7 @@ from graphad.ir.dims import Dim, Size, substitute
 from graphad.ir.emit import apply
 from graphad.ir.errors import DerivativeError, fail
 from graphad.ir.samples import Sample
-from graphad.ir.types import DType, TensorType
+from graphad.ir.types import DType, TensorType, kind_of
 
 if TYPE_CHECKING:
     from graphad.ir.graph import Graph
@@ -192,7 +192,7 @@ class Elementwise(Op, abstract=True):
     """NumPy ufunc (or a function with `out=`) that evaluates the op."""
     arity: ClassVar[int] = 1
     kinds: ClassVar[str] = "f"
-    """NumPy dtype kinds that the operands may have."""
+    """Kinds of the dtypes that the operands may have, as `kind_of` gives them: some of "biufc"."""
     cost: ClassVar[int] = 1
     """Floating-point operations an element."""
     in_place = True
@@ -210,7 +210,7 @@ class Elementwise(Op, abstract=True):
         for other in operands[1:]:
             if other is not first and other != first:
                 fail("operands must have one shape and dtype")
-        if first.dtype.kind not in self.kinds:
+        if first.dtype.kind not in self.kinds and kind_of(first.dtype) not in self.kinds:
             fail(f"is not defined for {first.dtype}")
         dtype = self.result_dtype(first.dtype)
         return first if dtype is first.dtype else TensorType(dtype, first.shape)

@@ -40,7 +40,7 @@ from graphad.ir.node import ROLES, Node, Value
 from graphad.ir.op import Op
 from graphad.ir.printer import default_output_names
 from graphad.ir.tokens import Scanner
-from graphad.ir.types import DTYPES_BY_NAME, TensorType
+from graphad.ir.types import NAMES, DType, TensorType, dtype_named, is_complex, real_dtype
 from graphad.ir.verify import verify_signature
 
 Array = np.ndarray[Any, Any]
@@ -375,9 +375,9 @@ class _Parser:
             if token in _WORDS and allows(hint, _WORDS[token][0]):  # type: ignore[arg-type]
                 scanner.advance()
                 return _WORDS[token][1]
-            if token in DTYPES_BY_NAME and allows(hint, "dtype"):
+            if token in NAMES and allows(hint, "dtype"):
                 scanner.advance()
-                return DTYPES_BY_NAME[token]
+                return dtype_named(token)
             if token == "graph" and allows(hint, "graph"):
                 return self.graph(depth + 1)
             return self.size()
@@ -484,14 +484,15 @@ class _Parser:
         """Read elements into an array, row by row."""
         scanner = self.scanner
         if array.ndim == 0:
-            if scanner.kind not in ("number", "nan", "name"):
-                scanner.unexpected(f"an element of {array.dtype}")
-            start, token = scanner.start, scanner.token
-            scanner.advance()
-            try:
-                array[...] = parse_element(token, array.dtype)
-            except (ValueError, OverflowError) as error:
-                scanner.wrong(str(error)[:200], start)
+            if not is_complex(array.dtype):
+                array[...] = self.element(array.dtype)
+                return
+            part = real_dtype(array.dtype)
+            scanner.expect("(")
+            array.real[...] = self.element(part)
+            scanner.expect(",")
+            array.imag[...] = self.element(part)
+            scanner.expect(")")
             return
         scanner.expect("[")
         for k in range(len(array)):
@@ -499,3 +500,15 @@ class _Parser:
                 scanner.expect(",")
             self.elements(array[k, ...])
         scanner.expect("]")
+
+    def element(self, dtype: DType) -> Array:
+        """Read a number or boolean that is one token."""
+        scanner = self.scanner
+        if scanner.kind not in ("number", "nan", "name"):
+            scanner.unexpected(f"an element of {dtype}")
+        start, token = scanner.start, scanner.token
+        scanner.advance()
+        try:
+            return parse_element(token, dtype)
+        except (ValueError, OverflowError) as error:
+            scanner.wrong(str(error)[:200], start)

@@ -11,6 +11,7 @@ import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 import numpy as _np
+
 from graphad.numpy.applying import (
     apply_along_axis as apply_along_axis,
 )
@@ -64,6 +65,9 @@ from graphad.numpy.creation import (
 )
 from graphad.numpy.creation import (
     empty_like as empty_like,
+)
+from graphad.numpy.creation import (
+    from_dlpack as from_dlpack,
 )
 from graphad.numpy.creation import (
     full as full,
@@ -144,6 +148,15 @@ from graphad.numpy.dtypes import (
     common_type as common_type,
 )
 from graphad.numpy.dtypes import (
+    finfo as finfo,
+)
+from graphad.numpy.dtypes import (
+    iinfo as iinfo,
+)
+from graphad.numpy.dtypes import (
+    isdtype as isdtype,
+)
+from graphad.numpy.dtypes import (
     min_scalar_type as min_scalar_type,
 )
 from graphad.numpy.dtypes import (
@@ -154,6 +167,9 @@ from graphad.numpy.einsum import (
 )
 from graphad.numpy.elementwise import (
     allclose as allclose,
+)
+from graphad.numpy.elementwise import (
+    angle as angle,
 )
 from graphad.numpy.elementwise import (
     around as around,
@@ -249,6 +265,9 @@ from graphad.numpy.elementwise import (
     sigmoid as sigmoid,
 )
 from graphad.numpy.elementwise import (
+    sign as sign,
+)
+from graphad.numpy.elementwise import (
     sinc as sinc,
 )
 from graphad.numpy.elementwise import (
@@ -256,6 +275,12 @@ from graphad.numpy.elementwise import (
 )
 from graphad.numpy.elementwise import (
     where as where,
+)
+from graphad.numpy.inspection import (
+    __array_api_version__ as __array_api_version__,
+)
+from graphad.numpy.inspection import (
+    __array_namespace_info__ as __array_namespace_info__,
 )
 from graphad.numpy.joining import (
     append as append,
@@ -452,6 +477,18 @@ from graphad.numpy.sampled import (
 from graphad.numpy.sampled import (
     unwrap as unwrap,
 )
+from graphad.numpy.searching import (
+    argwhere as argwhere,
+)
+from graphad.numpy.searching import (
+    flatnonzero as flatnonzero,
+)
+from graphad.numpy.searching import (
+    isin as isin,
+)
+from graphad.numpy.searching import (
+    nonzero as nonzero,
+)
 from graphad.numpy.selecting import (
     choose as choose,
 )
@@ -484,6 +521,9 @@ from graphad.numpy.shaping import (
 )
 from graphad.numpy.shaping import (
     broadcast_arrays as broadcast_arrays,
+)
+from graphad.numpy.shaping import (
+    broadcast_shapes as broadcast_shapes,
 )
 from graphad.numpy.shaping import (
     broadcast_to as broadcast_to,
@@ -632,3 +672,8 @@ for _name, _function in _ufunc_functions().items():
     globals().setdefault(_name, _function)
 
 pi, e, inf, nan, euler_gamma, newaxis = _np.pi, _np.e, _np.inf, _np.nan, _np.euler_gamma, None
+
+bool, float16, float32, float64 = _np.bool_, _np.float16, _np.float32, _np.float64
+int8, int16, int32, int64 = _np.int8, _np.int16, _np.int32, _np.int64
+uint8, uint16, uint32, uint64 = _np.uint8, _np.uint16, _np.uint32, _np.uint64
+complex64, complex128 = _np.complex64, _np.complex128

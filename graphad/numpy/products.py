@@ -64,16 +64,16 @@ def dot(a: Any, b: Any, out: None = None) -> Tensor:
 
 @implements(np.vdot)
 def vdot(a: Any, b: Any, /) -> Tensor:
-    """y = sum of the products of all elements (traced arrays are real)."""
-    x, y = as_tensor(a), as_tensor(b)
+    """y = sum of the products conj(a) * b of all elements."""
+    x, y = ops.conj(as_tensor(a)), as_tensor(b)
     return dot(ops.reshape(x, (x.size,)), ops.reshape(y, (y.size,)))
 
 
 @implements_newer("vecdot")
 def vecdot(x1: Any, x2: Any, /, axis: Any = -1) -> Tensor:
-    """y = sum of x1 * x2 over `axis`."""
+    """y = sum of conj(x1) * x2 over `axis`."""
     x, y = promoted(as_tensor(x1), as_tensor(x2))
-    return sum(x * y, axis, x.dtype)
+    return sum(ops.conj(x) * y, axis, x.dtype)
 
 
 @implements(np.inner)

@@ -40,10 +40,12 @@ def mean(
     """y = sum(a) / count over `axis` (None: all axes); float64 for integers and booleans."""
     no_out(out, "mean")
     x = as_tensor(a)
-    x = ops.cast(x, dtype_of(dtype, averaging_dtype(x.dtype)))
+    wanted = dtype_of(dtype, averaging_dtype(x.dtype))
+    # NumPy adds up half precision in float32.
+    x = ops.cast(x, np.dtype(np.float32) if dtype is None and wanted == np.float16 else wanted)
     x = masked(x, where, 0)
     axes = axes_of(axis, x.ndim)
-    return _divided(sum(x, axes, keepdims=keepdims), _count(x, axes, where, keepdims))
+    return ops.cast(_divided(sum(x, axes, keepdims=keepdims), _count(x, axes, where, keepdims)), wanted)
 
 
 @implements(np.var)
@@ -59,7 +61,7 @@ def var(
     mean: Any = _NONE,
     correction: Any = _NONE,
 ) -> Tensor:
-    """y = sum((a - mean(a))^2) / (count - ddof) over `axis`; `mean` may be given (with kept axes)."""
+    """y = sum(|a - mean(a)|^2) / (count - ddof) over `axis`, real; `mean` may be given (with kept axes)."""
     no_out(out, "var")
     if correction is not _NONE:
         if ddof != 0:
@@ -70,15 +72,16 @@ def var(
     axes = axes_of(axis, x.ndim)
     centre = _mean(x, axes, keepdims=True, where=where) if mean is _NONE else as_tensor(mean)
     deviation = masked(x - centre, where, 0)
-    count = _count(deviation, axes, where, keepdims)
+    square = ops.real_part(deviation * ops.conj(deviation))
+    count = _count(square, axes, where, keepdims)
     if isinstance(ddof, float) or isinstance(count, Tensor):
-        count = (count if isinstance(count, Tensor) else constant(count, deviation.dtype)) - ddof
+        count = (count if isinstance(count, Tensor) else constant(count, square.dtype)) - ddof
     else:
         count = count - ddof
     # NumPy gives nan or inf, not a sign change, where ddof exceeds the count.
     if isinstance(count, int) and count < 0:
         count = 0
-    return _divided(sum(deviation * deviation, axes, keepdims=keepdims), count)
+    return _divided(sum(square, axes, keepdims=keepdims), count)
 
 
 _mean = mean

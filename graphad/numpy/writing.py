@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import graphad.ops as ops
+from graphad.ir.types import is_inexact
 from graphad.numpy.arguments import inverse, refuse
 from graphad.numpy.indexing import Place, locate, read, view
 from graphad.numpy.shaping import flipped
@@ -60,7 +61,7 @@ class Elements:
 
     def divide(self, value: Any) -> Tensor:
         """Return x with the elements divided by `value`; x must be floating-point."""
-        if self.tensor.dtype.kind != "f":
+        if not is_inexact(self.tensor.dtype):
             refuse(f"x.at[index].divide needs a floating-point x, not {self.tensor.type}; use astype first")
         return self.set(ops.div(self.get(), self._values(value)))
 

@@ -54,6 +54,7 @@ from graphad.ops.comparison import (
     right_shift,
     signbit,
 )
+from graphad.ops.complex_parts import complex_of, conj, imag_part, real_part
 from graphad.ops.control import stop_gradient
 from graphad.ops.convolution import conv
 from graphad.ops.creation import full, iota, ones, zeros
@@ -132,7 +133,9 @@ __all__ = [
     "cast",
     "cbrt",
     "ceil",
+    "complex_of",
     "concatenate",
+    "conj",
     "conv",
     "copysign",
     "cos",
@@ -164,6 +167,7 @@ __all__ = [
     "greater_equal",
     "heaviside",
     "hypot",
+    "imag_part",
     "invert",
     "iota",
     "isfinite",
@@ -195,6 +199,7 @@ __all__ = [
     "pad",
     "power",
     "rad2deg",
+    "real_part",
     "recurrence",
     "reduce_all",
     "reduce_any",

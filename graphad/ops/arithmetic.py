@@ -15,15 +15,18 @@ import numpy as np
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
 from graphad.ir.op import Elementwise, function_of
-from graphad.ir.samples import integers, real, sample
-from graphad.ir.types import TensorType
+from graphad.ir.samples import complex_, integers, real, sample
+from graphad.ir.types import DType, TensorType, is_complex, is_inexact, real_dtype
+from graphad.ops.cast import cast
 
 if TYPE_CHECKING:
     from graphad.ir.node import Value
     from graphad.tracing.tensor import Tensor
 
-ANY = "biuf"
-NUMERIC = "iuf"
+ANY = "biufc"
+NUMERIC = "iufc"
+ORDERED = "iuf"
+FIELD = "fc"
 
 Array = np.ndarray[Any, Any]
 
@@ -32,7 +35,11 @@ class Add(Elementwise):
     """y = a + b (logical or for booleans)."""
 
     ufunc, arity, kinds = np.add, 2, ANY
-    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+    samples = (
+        sample(real(3, 4), real(3, 4)),
+        sample(complex_(3), complex_(3)),
+        sample(integers(3), integers(3)),
+    )
 
     def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[float, float]:  # type: ignore[override]
         return 1, 1
@@ -42,7 +49,11 @@ class Sub(Elementwise):
     """y = a - b."""
 
     ufunc, arity, kinds = np.subtract, 2, NUMERIC
-    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+    samples = (
+        sample(real(3, 4), real(3, 4)),
+        sample(complex_(3), complex_(3)),
+        sample(integers(3), integers(3)),
+    )
 
     def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[float, float]:  # type: ignore[override]
         return 1, -1
@@ -52,7 +63,11 @@ class Mul(Elementwise):
     """y = a * b (logical and for booleans)."""
 
     ufunc, arity, kinds = np.multiply, 2, ANY
-    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+    samples = (
+        sample(real(3, 4), real(3, 4)),
+        sample(complex_(3), complex_(3)),
+        sample(integers(3), integers(3)),
+    )
 
     def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         return b, a
@@ -61,8 +76,8 @@ class Mul(Elementwise):
 class Div(Elementwise):
     """y = a / b."""
 
-    ufunc, arity = np.divide, 2
-    samples = (sample(real(3, 4), real(3, 4, low=0.5)),)
+    ufunc, arity, kinds = np.divide, 2, FIELD
+    samples = (sample(real(3, 4), real(3, 4, low=0.5)), sample(complex_(3), complex_(3, low=0.5)))
 
     def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         return 1 / b, -y / b
@@ -72,26 +87,66 @@ class Neg(Elementwise):
     """y = -x."""
 
     ufunc, kinds = np.negative, NUMERIC
-    samples = (sample(real(3, 4)), sample(integers(3)))
+    samples = (sample(real(3, 4)), sample(complex_(3)), sample(integers(3)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[float]:  # type: ignore[override]
         return (-1,)
 
 
 class Abs(Elementwise):
-    """y = |x|; the derivative at 0 is 0."""
+    """y = |x|, real; the derivative at 0 is 0."""
 
     ufunc, kinds = np.absolute, NUMERIC
-    samples = (sample(real(3, 4)), sample(integers(3)))
+    samples = (sample(real(3, 4)), sample(complex_(3, 4, low=0.5)), sample(integers(3)))
+
+    def result_dtype(self, dtype: DType) -> DType:
+        """The dtype of the real part."""
+        return real_dtype(dtype)
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (sign(x),)
+
+    def vjp(
+        self,
+        cotangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        (g,) = cotangents
+        (x,) = operands
+        if g is None or not is_complex(x.dtype):
+            return super().vjp(cotangents, operands, results)
+        return (cast(g, x.dtype) * _conjugate_direction(x, results[0]),)
+
+    def jvp(
+        self,
+        tangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        from graphad.ops.complex_parts import real_part
+
+        (t,) = tangents
+        (x,) = operands
+        if t is None or not is_complex(x.dtype):
+            return super().jvp(tangents, operands, results)
+        return (real_part(t * _conjugate_direction(x, results[0])),)
+
+
+def _conjugate_direction(x: Tensor, size: Tensor) -> Tensor:
+    """Return conj(x) / |x|, and 0 at 0: what d|x| = Re(conj(x) / |x| dx) multiplies by."""
+    from graphad.ops.comparison import equal
+    from graphad.ops.complex_parts import conj
+    from graphad.ops.selection import where
+
+    nonzero = where(equal(size, size.zeros_like()), size.zeros_like() + 1, size)
+    return conj(x) / cast(nonzero, x.dtype)
 
 
 class Sign(Elementwise):
     """y = -1, 0 or 1 as x is negative, zero or positive."""
 
-    ufunc, kinds = np.sign, NUMERIC
+    ufunc, kinds = np.sign, ORDERED
     no_gradient = "is piecewise constant"
     samples = (sample(real(3, 4)), sample(integers(3)))
 
@@ -99,8 +154,8 @@ class Sign(Elementwise):
 class Sqrt(Elementwise):
     """y = x^(1/2)."""
 
-    ufunc, cost = np.sqrt, 4
-    samples = (sample(real(3, 4, low=0.2)),)
+    ufunc, cost, kinds = np.sqrt, 4, FIELD
+    samples = (sample(real(3, 4, low=0.2)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (0.5 / y,)
@@ -130,12 +185,14 @@ class PowerScalar(Elementwise):
         sample(real(3, 4), exponent=3),
         sample(real(3, 4, low=0.2), exponent=-1.5),
         sample(real(3, low=0.2), exponent=1),
+        sample(complex_(3, low=0.2), exponent=3),
+        sample(complex_(3, low=0.2), exponent=-1.5),
         sample(integers(3), exponent=2),
     )
 
     def infer(self, *operands: TensorType) -> TensorType:
         x = super().infer(*operands)
-        if x.dtype.kind != "f" and (not isinstance(self.exponent, int) or self.exponent < 0):
+        if not is_inexact(x.dtype) and (not isinstance(self.exponent, int) or self.exponent < 0):
             fail(f"integers cannot be raised to the power {self.exponent}")
         return x
 
@@ -154,11 +211,15 @@ class PowerScalar(Elementwise):
 class Power(Elementwise):
     """y = a^b.
 
-    The derivative by b at a = 0 is 0 where b > 0 (the limit), and by a at b = 0 is 0, so that neither gives 0 * inf.
+    The derivative by b at a = 0 is 0 where Re b > 0 (the limit), and by a at b = 0 is 0, so that neither gives 0 * inf.
     """
 
     ufunc, arity, cost, kinds = np.power, 2, 20, NUMERIC
-    samples = (sample(real(3, 4, low=0.2), real(3, 4)), sample(integers(3), integers(3, low=0)))
+    samples = (
+        sample(real(3, 4, low=0.2), real(3, 4)),
+        sample(complex_(3, low=0.2), complex_(3)),
+        sample(integers(3), integers(3, low=0)),
+    )
 
     def risk(self, operands: tuple[Value, ...]) -> Hashable | None:
         """Signed integers have no negative powers."""
@@ -173,13 +234,14 @@ class Power(Elementwise):
 
     def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
         from graphad.ops.comparison import equal, greater, logical_and
+        from graphad.ops.complex_parts import real_part
         from graphad.ops.selection import where
         from graphad.ops.transcendental import log
 
         zero, one = a.zeros_like(), a.zeros_like() + 1
         flat = equal(b, zero)
         by_a = where(flat, zero, b * apply(self, a, where(flat, one, b - 1)))
-        at_zero = logical_and(equal(a, zero), greater(b, zero))
+        at_zero = logical_and(equal(a, zero), greater(real_part(b), real_part(zero)))
         by_b = where(at_zero, zero, y * log(where(at_zero, one, a)))
         return by_a, by_b
 
@@ -187,7 +249,7 @@ class Power(Elementwise):
 class FloorDivide(Elementwise):
     """y = floor(a / b)."""
 
-    ufunc, arity, kinds = np.floor_divide, 2, NUMERIC
+    ufunc, arity, kinds = np.floor_divide, 2, ORDERED
     no_gradient = "is piecewise constant"
     samples = (sample(real(3, 4), real(3, 4, low=0.5)), sample(integers(3), integers(3, low=1)))
 
@@ -195,7 +257,7 @@ class FloorDivide(Elementwise):
 class Remainder(Elementwise):
     """y = a - floor(a / b) b: the sign is that of b, as Python's %."""
 
-    ufunc, arity, kinds = np.remainder, 2, NUMERIC
+    ufunc, arity, kinds = np.remainder, 2, ORDERED
     samples = (sample(real(3, 4), real(3, 4, low=2.5, high=4)), sample(integers(3), integers(3, low=1)))
 
     def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
@@ -205,7 +267,7 @@ class Remainder(Elementwise):
 class Fmod(Elementwise):
     """y = a - trunc(a / b) b: the sign is that of a, as C's fmod."""
 
-    ufunc, arity, kinds = np.fmod, 2, NUMERIC
+    ufunc, arity, kinds = np.fmod, 2, ORDERED
     samples = (sample(real(3, 4), real(3, 4, low=2.5, high=4)), sample(integers(3), integers(3, low=1)))
 
     def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
@@ -229,7 +291,7 @@ class Hypot(Elementwise):
 class Floor(Elementwise):
     """y = the largest integer <= x."""
 
-    ufunc, kinds = np.floor, ANY
+    ufunc, kinds = np.floor, "biuf"
     no_gradient = "is piecewise constant"
     samples = (sample(real(3, 4)), sample(integers(3)))
 
@@ -237,7 +299,7 @@ class Floor(Elementwise):
 class Ceil(Elementwise):
     """y = the smallest integer >= x."""
 
-    ufunc, kinds = np.ceil, ANY
+    ufunc, kinds = np.ceil, "biuf"
     no_gradient = "is piecewise constant"
     samples = (sample(real(3, 4)), sample(integers(3)))
 
@@ -245,7 +307,7 @@ class Ceil(Elementwise):
 class Trunc(Elementwise):
     """y = x rounded towards zero."""
 
-    ufunc, kinds = np.trunc, ANY
+    ufunc, kinds = np.trunc, "biuf"
     no_gradient = "is piecewise constant"
     samples = (sample(real(3, 4)), sample(integers(3)))
 
@@ -253,9 +315,9 @@ class Trunc(Elementwise):
 class Rint(Elementwise):
     """y = the nearest integer to x, ties to even."""
 
-    ufunc = np.rint
+    ufunc, kinds = np.rint, FIELD
     no_gradient = "is piecewise constant"
-    samples = (sample(real(3, 4)),)
+    samples = (sample(real(3, 4)), sample(complex_(3)))
 
 
 class Copysign(Elementwise):
@@ -349,7 +411,7 @@ def power(x: Tensor, exponent: float | Tensor) -> Tensor:
         return x
     if exponent == 2:
         return mul(x, x)
-    if x.dtype.kind == "f":
+    if is_inexact(x.dtype):
         if exponent == 0:
             return x.zeros_like() + 1
         if exponent == 0.5:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphad.ir.op import Elementwise, function_of
-from graphad.ir.samples import booleans, integers, real, sample
+from graphad.ir.samples import booleans, complex_, integers, real, sample
 from graphad.ir.types import DType
 
 BOOL = np.dtype(np.bool_)
@@ -14,7 +14,7 @@ BOOL = np.dtype(np.bool_)
 class Predicate(Elementwise, abstract=True):
     """An elementwise op that answers with a boolean; no gradient flows."""
 
-    kinds = "biuf"
+    kinds = "biufc"
     no_gradient = "gives booleans"
 
     def result_dtype(self, dtype: DType) -> DType:
@@ -33,7 +33,11 @@ class Equal(Predicate):
     """y = (a == b); nan equals nothing."""
 
     ufunc, arity = np.equal, 2
-    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+    samples = (
+        sample(real(3, 4), real(3, 4)),
+        sample(complex_(3), complex_(3)),
+        sample(integers(3), integers(3)),
+    )
 
 
 class NotEqual(Predicate):
@@ -44,10 +48,14 @@ class NotEqual(Predicate):
 
 
 class Less(Predicate):
-    """y = (a < b)."""
+    """y = (a < b); complex numbers compare by real, then by imaginary part."""
 
     ufunc, arity = np.less, 2
-    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+    samples = (
+        sample(real(3, 4), real(3, 4)),
+        sample(complex_(3), complex_(3)),
+        sample(integers(3), integers(3)),
+    )
 
 
 class LessEqual(Predicate):
@@ -98,6 +106,7 @@ class LogicalNot(Predicate):
     ufunc = np.logical_not
     samples = (
         sample(real(3, 4)),
+        sample(complex_(3)),
         sample(integers(3)),
     )
 
@@ -108,6 +117,7 @@ class Isnan(Predicate):
     ufunc = np.isnan
     samples = (
         sample(real(3, 4)),
+        sample(complex_(3)),
         sample(integers(3)),
     )
 

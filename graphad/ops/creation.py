@@ -14,7 +14,7 @@ from graphad.ir.errors import fail
 from graphad.ir.leaf import Constant
 from graphad.ir.op import General
 from graphad.ir.samples import sample
-from graphad.ir.types import DType, TensorType
+from graphad.ir.types import DType, TensorType, kind_of
 from graphad.ops.shape import broadcast_to, check_axes
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Iota(General):
         check_axes(type_, (self.axis,))
         if not all(at_least(n, 0) for n in self.shape):
             fail(f"the shape ({','.join(map(str, self.shape))}) has a negative size")
-        if self.dtype.kind not in "iuf":
+        if kind_of(self.dtype) not in "iuf":
             fail(f"is not defined for {self.dtype}")
         if self.dtype.kind in "iu" and self.dtype.itemsize < 8:
             largest = int(np.iinfo(self.dtype).max)

@@ -11,8 +11,8 @@ from graphad.ir.dims import Dim
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
 from graphad.ir.op import General, Linear
-from graphad.ir.samples import integers, real, sample
-from graphad.ir.types import TensorType
+from graphad.ir.samples import complex_, integers, real, sample
+from graphad.ir.types import TensorType, kind_of
 from graphad.ops.creation import POSITION, full, iota
 from graphad.ops.shape import broadcast_to, check_axes, reshape
 
@@ -36,6 +36,7 @@ class Cumsum(Linear):
         sample(real(2, 1, 3), axis=1),
         sample(real(2, 0), axis=1, backwards=True),
         sample(real(3, 2, dtype="float32"), axis=0),
+        sample(complex_(2, 3), axis=1),
         sample(integers(4), axis=0),
     )
 
@@ -82,12 +83,13 @@ class ExclusiveProd(General):
         sample(real(2, 1), axis=1),
         sample(real(2, 0), axis=1),
         sample(real(3, low=0.0, high=0.0), axis=0),
+        sample(complex_(3), axis=0),
         sample(integers(3), axis=0),
     )
 
     def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
         check_axes(x, (self.axis,))
-        if x.dtype.kind not in "iuf":
+        if kind_of(x.dtype) not in "iufc":
             fail(f"is not defined for {x.dtype}")
         return x
 

@@ -11,8 +11,8 @@ from graphad.ir.dims import Dim, equal
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
 from graphad.ir.op import Bilinear
-from graphad.ir.samples import booleans, integers, real, sample
-from graphad.ir.types import TensorType
+from graphad.ir.samples import booleans, complex_, integers, real, sample
+from graphad.ir.types import TensorType, kind_of
 from graphad.ops.shape import batch_size, reshape, same_shape, spread, transpose
 
 if TYPE_CHECKING:
@@ -33,12 +33,13 @@ class Matmul(Bilinear):
         sample(real(2, 0), real(0, 3)),
         sample(real(0, 2, 3), real(0, 3, 1)),
         sample(real(3, 2, dtype="float32"), real(2, 3, dtype="float32")),
+        sample(complex_(2, 3), complex_(3, 2)),
         sample(integers(2, 3), integers(3, 2)),
         sample(booleans(2, 3), booleans(3, 2)),
     )
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:  # type: ignore[override]
-        if a.ndim < 2 or a.ndim != b.ndim or a.dtype != b.dtype or a.dtype.kind not in "biuf":
+        if a.ndim < 2 or a.ndim != b.ndim or a.dtype != b.dtype or kind_of(a.dtype) not in "biufc":
             fail("operands must be matrices, or equally long stacks of them, of one dtype")
         if not same_shape(a.shape[:-2], b.shape[:-2]):
             fail("the leading axes differ")
@@ -47,10 +48,11 @@ class Matmul(Bilinear):
         return a.with_shape((*a.shape[:-1], b.shape[-1]))
 
     def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]
-        return np.asarray(np.matmul(a, b))
+        # ml_dtypes has no product of bfloat16 matrices: NumPy makes one in float32.
+        return np.asarray(np.matmul(a, b)).astype(a.dtype, copy=False)
 
     def evaluate_into(self, out: tuple[Array, ...], a: Array, b: Array) -> None:  # type: ignore[override]
-        np.matmul(a, b, out=out[0])
+        np.matmul(a, b, out=out[0], casting="unsafe")
 
     def vjp(
         self,

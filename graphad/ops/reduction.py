@@ -16,8 +16,8 @@ from graphad.ir.dims import Dim, at_least
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
 from graphad.ir.op import General, Linear, Op
-from graphad.ir.samples import booleans, integers, real, sample
-from graphad.ir.types import TensorType
+from graphad.ir.samples import booleans, complex_, integers, real, sample
+from graphad.ir.types import TensorType, kind_of
 from graphad.ops.cast import cast
 from graphad.ops.creation import POSITION
 from graphad.ops.cumulative import exclusive_prod
@@ -52,15 +52,15 @@ class Reduction(Op, abstract=True):
     axes: tuple[int, ...]
 
     ufunc: ClassVar[np.ufunc]
-    kinds: ClassVar[str] = "biuf"
-    """NumPy dtype kinds that the operand may have."""
+    kinds: ClassVar[str] = "biufc"
+    """Kinds (see `kind_of`) of the dtypes that the operand may have."""
     has_identity: ClassVar[bool] = True
     """The reduction of no elements is defined."""
     allocates = False
 
     def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
         """x without `axes`; without an identity, none of them may be empty."""
-        if x.dtype.kind not in self.kinds:
+        if kind_of(x.dtype) not in self.kinds:
             fail(f"is not defined for {x.dtype}")
         result = reduced_type(x, self.axes)
         if not self.has_identity:
@@ -104,6 +104,7 @@ class Sum(Reduction, Linear):
         sample(real(1, 0, 3), axes=(1,)),
         sample(real(2, 1), axes=(1,)),
         sample(real(3, 2, dtype="float32"), axes=(0,)),
+        sample(complex_(3, 4), axes=(1,)),
         sample(integers(3, 4), axes=(1,)),
     )
 
@@ -129,6 +130,7 @@ class Prod(Reduction, General):
         sample(real(2, 0), axes=(1,)),
         sample(real(2, 1), axes=(1,)),
         sample(real(3, low=0.0, high=0.0), axes=(0,)),
+        sample(complex_(2, 3), axes=(1,)),
         sample(integers(2, 3), axes=(1,)),
     )
 
@@ -173,7 +175,10 @@ def _count(shape: Sequence[Dim], axes: Sequence[int]) -> Dim:
 
 @dataclass(frozen=True)
 class Extremum(Reduction, General, abstract=True):
-    """Max and Min: NaN wins, as in NumPy; equal extreme elements share the gradient evenly."""
+    """Max and Min: NaN wins, as in NumPy; equal extreme elements share the gradient evenly.
+
+    Complex numbers compare by real, then by imaginary part.
+    """
 
     may_raise = False
 
@@ -228,6 +233,7 @@ class Max(Extremum):
         sample(real(2, 1), axes=(1,)),
         sample(real(3, distinct=True), axes=()),
         sample(real(2, 3, low=1.0, high=1.0), axes=(1,), smooth=False),
+        sample(complex_(3, 4), axes=(0,)),
         sample(integers(3, 4), axes=(0,)),
         sample(booleans(3, 4), axes=(0,)),
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphad.ir.errors import fail
 from graphad.ir.op import Elementwise, function_of
-from graphad.ir.samples import booleans, integers, real, sample
+from graphad.ir.samples import booleans, complex_, integers, real, sample
 from graphad.ir.types import TensorType
 from graphad.ops.comparison import equal, greater, isnan, less, logical_or
 
@@ -22,10 +22,17 @@ Array = np.ndarray[Any, Any]
 
 
 class Extremum(Elementwise, abstract=True):
-    """The larger or smaller of two operands; at ties each gets half of the gradient."""
+    """The larger or smaller of two operands; at ties each gets half of the gradient.
 
-    arity, kinds = 2, "biuf"
-    samples = (sample(real(3, 4), real(3, 4)), sample(integers(3), integers(3)))
+    Complex numbers compare by real, then by imaginary part.
+    """
+
+    arity, kinds = 2, "biufc"
+    samples = (
+        sample(real(3, 4), real(3, 4)),
+        sample(complex_(3), complex_(3)),
+        sample(integers(3), integers(3)),
+    )
 
     def chosen(self, a: Tensor, b: Tensor) -> Tensor:
         """Return where a is the result."""
@@ -78,8 +85,12 @@ class Fmin(Extremum):
 class Where(Elementwise):
     """y = a where c holds, b elsewhere; c is boolean, a and b have one type."""
 
-    arity, kinds, in_place = 3, "biuf", False
-    samples = (sample(booleans(3, 4), real(3, 4), real(3, 4)), sample(booleans(3), integers(3), integers(3)))
+    arity, kinds, in_place = 3, "biufc", False
+    samples = (
+        sample(booleans(3, 4), real(3, 4), real(3, 4)),
+        sample(booleans(3), complex_(3), complex_(3)),
+        sample(booleans(3), integers(3), integers(3)),
+    )
 
     def infer(self, *operands: TensorType) -> TensorType:
         if len(operands) != 3:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphad.ir.op import Elementwise, function_of
-from graphad.ir.samples import real, sample
-from graphad.ops.arithmetic import sqrt
+from graphad.ir.samples import complex_, real, sample
+from graphad.ir.types import is_complex
+from graphad.ops.arithmetic import FIELD, sqrt
 
 if TYPE_CHECKING:
     from graphad.tracing.tensor import Tensor
@@ -27,8 +28,8 @@ DEGREE = math.pi / 180
 class Exp(Elementwise):
     """y = e^x."""
 
-    ufunc, cost = np.exp, 10
-    samples = (sample(real(3, 4)),)
+    ufunc, cost, kinds = np.exp, 10, FIELD
+    samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (y,)
@@ -37,8 +38,8 @@ class Exp(Elementwise):
 class Exp2(Elementwise):
     """y = 2^x."""
 
-    ufunc, cost = np.exp2, 10
-    samples = (sample(real(3, 4)),)
+    ufunc, cost, kinds = np.exp2, 10, FIELD
+    samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (LOG_2 * y,)
@@ -47,8 +48,8 @@ class Exp2(Elementwise):
 class Expm1(Elementwise):
     """y = e^x - 1, accurate near 0."""
 
-    ufunc, cost = np.expm1, 10
-    samples = (sample(real(3, 4)),)
+    ufunc, cost, kinds = np.expm1, 10, FIELD
+    samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (y + 1,)
@@ -57,8 +58,8 @@ class Expm1(Elementwise):
 class Log(Elementwise):
     """y = log(x), the natural logarithm."""
 
-    ufunc, cost = np.log, 10
-    samples = (sample(real(3, 4, low=0.2)),)
+    ufunc, cost, kinds = np.log, 10, FIELD
+    samples = (sample(real(3, 4, low=0.2)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (1 / x,)
@@ -67,8 +68,8 @@ class Log(Elementwise):
 class Log2(Elementwise):
     """y = log(x) / log(2)."""
 
-    ufunc, cost = np.log2, 10
-    samples = (sample(real(3, 4, low=0.2)),)
+    ufunc, cost, kinds = np.log2, 10, FIELD
+    samples = (sample(real(3, 4, low=0.2)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (1 / (LOG_2 * x),)
@@ -77,8 +78,8 @@ class Log2(Elementwise):
 class Log10(Elementwise):
     """y = log(x) / log(10)."""
 
-    ufunc, cost = np.log10, 10
-    samples = (sample(real(3, 4, low=0.2)),)
+    ufunc, cost, kinds = np.log10, 10, FIELD
+    samples = (sample(real(3, 4, low=0.2)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (1 / (LOG_10 * x),)
@@ -87,8 +88,8 @@ class Log10(Elementwise):
 class Log1p(Elementwise):
     """y = log(1 + x), accurate near 0."""
 
-    ufunc, cost = np.log1p, 10
-    samples = (sample(real(3, 4, low=-0.8)),)
+    ufunc, cost, kinds = np.log1p, 10, FIELD
+    samples = (sample(real(3, 4, low=-0.8)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (1 / (1 + x),)
@@ -97,8 +98,8 @@ class Log1p(Elementwise):
 class Sin(Elementwise):
     """y = sin(x), x in radians."""
 
-    ufunc, cost = np.sin, 10
-    samples = (sample(real(3, 4)),)
+    ufunc, cost, kinds = np.sin, 10, FIELD
+    samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (cos(x),)
@@ -107,8 +108,8 @@ class Sin(Elementwise):
 class Cos(Elementwise):
     """y = cos(x), x in radians."""
 
-    ufunc, cost = np.cos, 10
-    samples = (sample(real(3, 4)),)
+    ufunc, cost, kinds = np.cos, 10, FIELD
+    samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (-sin(x),)
@@ -117,8 +118,8 @@ class Cos(Elementwise):
 class Tan(Elementwise):
     """y = tan(x), x in radians."""
 
-    ufunc, cost = np.tan, 10
-    samples = (sample(real(3, 4, low=-1.2, high=1.2)),)
+    ufunc, cost, kinds = np.tan, 10, FIELD
+    samples = (sample(real(3, 4, low=-1.2, high=1.2)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (1 + y * y,)
@@ -127,8 +128,8 @@ class Tan(Elementwise):
 class Arcsin(Elementwise):
     """y in [-pi/2, pi/2] with sin(y) = x."""
 
-    ufunc, cost = np.arcsin, 10
-    samples = (sample(real(3, 4, low=-0.9, high=0.9)),)
+    ufunc, cost, kinds = np.arcsin, 10, FIELD
+    samples = (sample(real(3, 4, low=-0.9, high=0.9)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (1 / sqrt((1 - x) * (1 + x)),)
@@ -137,8 +138,8 @@ class Arcsin(Elementwise):
 class Arccos(Elementwise):
     """y in [0, pi] with cos(y) = x."""
 
-    ufunc, cost = np.arccos, 10
-    samples = (sample(real(3, 4, low=-0.9, high=0.9)),)
+    ufunc, cost, kinds = np.arccos, 10, FIELD
+    samples = (sample(real(3, 4, low=-0.9, high=0.9)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (-1 / sqrt((1 - x) * (1 + x)),)
@@ -147,8 +148,8 @@ class Arccos(Elementwise):
 class Arctan(Elementwise):
     """y in [-pi/2, pi/2] with tan(y) = x."""
 
-    ufunc, cost = np.arctan, 10
-    samples = (sample(real(3, 4)),)
+    ufunc, cost, kinds = np.arctan, 10, FIELD
+    samples = (sample(real(3, 4)), sample(complex_(3, low=0.2, high=0.9)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (1 / (1 + x * x),)
@@ -157,8 +158,8 @@ class Arctan(Elementwise):
 class Sinh(Elementwise):
     """y = (e^x - e^-x) / 2."""
 
-    ufunc, cost = np.sinh, 10
-    samples = (sample(real(3, 4)),)
+    ufunc, cost, kinds = np.sinh, 10, FIELD
+    samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (cosh(x),)
@@ -167,8 +168,8 @@ class Sinh(Elementwise):
 class Cosh(Elementwise):
     """y = (e^x + e^-x) / 2."""
 
-    ufunc, cost = np.cosh, 10
-    samples = (sample(real(3, 4)),)
+    ufunc, cost, kinds = np.cosh, 10, FIELD
+    samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (sinh(x),)
@@ -177,8 +178,8 @@ class Cosh(Elementwise):
 class Tanh(Elementwise):
     """y = sinh(x) / cosh(x)."""
 
-    ufunc, cost = np.tanh, 10
-    samples = (sample(real(3, 4)),)
+    ufunc, cost, kinds = np.tanh, 10, FIELD
+    samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (1 - y * y,)
@@ -187,8 +188,8 @@ class Tanh(Elementwise):
 class Arcsinh(Elementwise):
     """y with sinh(y) = x."""
 
-    ufunc, cost = np.arcsinh, 10
-    samples = (sample(real(3, 4)),)
+    ufunc, cost, kinds = np.arcsinh, 10, FIELD
+    samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (1 / sqrt(x * x + 1),)
@@ -197,18 +198,21 @@ class Arcsinh(Elementwise):
 class Arccosh(Elementwise):
     """y >= 0 with cosh(y) = x."""
 
-    ufunc, cost = np.arccosh, 10
-    samples = (sample(real(3, 4, low=1.2, high=3)),)
+    ufunc, cost, kinds = np.arccosh, 10, FIELD
+    samples = (sample(real(3, 4, low=1.2, high=3)), sample(complex_(3, low=-2, high=-0.2)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+        if is_complex(x.dtype):
+            # The root of the product has the other sign where Re x < 0.
+            return (1 / (sqrt(x - 1) * sqrt(x + 1)),)
         return (1 / sqrt((x - 1) * (x + 1)),)
 
 
 class Arctanh(Elementwise):
     """y with tanh(y) = x."""
 
-    ufunc, cost = np.arctanh, 10
-    samples = (sample(real(3, 4, low=-0.9, high=0.9)),)
+    ufunc, cost, kinds = np.arctanh, 10, FIELD
+    samples = (sample(real(3, 4, low=-0.9, high=0.9)), sample(complex_(3, low=-0.9, high=0.9)))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
         return (1 / ((1 - x) * (1 + x)),)

@@ -15,6 +15,7 @@ import numpy as np
 import graphad.ops as ops
 from graphad.ir.emit import apply
 from graphad.ir.op import Elementwise
+from graphad.ir.types import finfo, is_inexact
 from graphad.ops.arithmetic import PowerScalar
 from graphad.ops.cast import Cast
 from graphad.ops.comparison import Invert, LogicalAnd, LogicalNot, LogicalOr
@@ -73,16 +74,24 @@ def power_zero(x: Tensor, root: Tensor) -> Tensor:
 @rule(x * 0)
 def integer_mul_zero(x: Tensor) -> Tensor | None:
     """x * 0 -> 0 for integers and booleans."""
-    return None if x.dtype.kind == "f" else x.zeros_like()
+    return None if is_inexact(x.dtype) else x.zeros_like()
 
 
 @rule(x - x)
 def integer_sub_self(x: Tensor) -> Tensor | None:
     """x - x -> 0 for integers."""
-    return None if x.dtype.kind == "f" else x.zeros_like()
+    return None if is_inexact(x.dtype) else x.zeros_like()
 
 
-@rule(np.maximum(x, x), np.minimum(x, x), np.fmax(x, x), np.fmin(x, x), np.bitwise_and(x, x), np.bitwise_or(x, x))
+@rule(
+    np.maximum(x, x),
+    np.minimum(x, x),
+    np.fmax(x, x),
+    np.fmin(x, x),
+    np.bitwise_and(x, x),
+    np.bitwise_or(x, x),
+    complex_too=True,
+)
 def idempotent(x: Tensor) -> Tensor:
     """max(x, x) -> x; also min, fmax, fmin, x & x, x | x."""
     return x
@@ -110,7 +119,7 @@ def divide_by_power_of_two(x: Tensor, k: Any) -> Tensor | None:
         return None
     with np.errstate(all="ignore"):
         inverse = k.dtype.type(1) / k
-    if not np.isfinite(inverse) or abs(inverse) < np.finfo(k.dtype).tiny or abs(k) == 1:
+    if not np.isfinite(inverse) or abs(inverse) < finfo(k.dtype).tiny or abs(k) == 1:
         return None
     return x * filled(inverse, x)
 
@@ -118,7 +127,7 @@ def divide_by_power_of_two(x: Tensor, k: Any) -> Tensor | None:
 # Signs
 
 
-@rule(-(-x))  # noqa: B002  # a pattern, not a decrement
+@rule(-(-x), complex_too=True)  # noqa: B002  # a pattern, not a decrement
 def neg_neg(x: Tensor) -> Tensor:
     """-(-x) -> x."""
     return x
@@ -130,13 +139,13 @@ def mul_minus_one(x: Tensor) -> Tensor | None:
     return None if x.dtype.kind in "bu" else -x
 
 
-@rule(a + (-b))
+@rule(a + (-b), complex_too=True)
 def add_neg(a: Tensor, b: Tensor) -> Tensor:
     """a + (-b) -> a - b."""
     return a - b
 
 
-@rule(a - (-b))
+@rule(a - (-b), complex_too=True)
 def sub_neg(a: Tensor, b: Tensor) -> Tensor:
     """a - (-b) -> a + b."""
     return a + b
@@ -208,7 +217,7 @@ def add_neg_div(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return a - b / c
 
 
-@rule(abs(-x), abs(abs(x)))
+@rule(abs(-x), abs(abs(x)), complex_too=True)
 def abs_sign(x: Tensor) -> Tensor:
     """|-x| -> |x|, ||x|| -> |x|."""
     return ops.absolute(x)
@@ -229,61 +238,61 @@ def square_of_sign(x: Tensor) -> Tensor:
 # Choices and logic
 
 
-@rule(pattern(Where, c, x, x))
+@rule(pattern(Where, c, x, x), complex_too=True)
 def where_same(x: Tensor) -> Tensor:
     """where(c, x, x) -> x."""
     return x
 
 
-@rule(pattern(Where, k, a, b))
+@rule(pattern(Where, k, a, b), complex_too=True)
 def where_known(k: Any, a: Tensor, b: Tensor) -> Tensor:
     """where(True, a, b) -> a, where(False, a, b) -> b."""
     return a if k else b
 
 
-@rule(pattern(Where, pattern(LogicalNot, c), a, b), pattern(Where, pattern(Invert, c), a, b))
+@rule(pattern(Where, pattern(LogicalNot, c), a, b), pattern(Where, pattern(Invert, c), a, b), complex_too=True)
 def where_not(c: Tensor, a: Tensor, b: Tensor) -> Tensor | None:
     """where(not c, a, b) -> where(c, b, a)."""
     return ops.where(c, b, a) if c.dtype.kind == "b" else None
 
 
-@rule(pattern(Where, c, pattern(Where, c, a, b), d))
+@rule(pattern(Where, c, pattern(Where, c, a, b), d), complex_too=True)
 def where_twice_true(c: Tensor, a: Tensor, d: Tensor) -> Tensor:
     """where(c, where(c, a, b), d) -> where(c, a, d)."""
     return ops.where(c, a, d)
 
 
-@rule(pattern(Where, c, a, pattern(Where, c, b, d)))
+@rule(pattern(Where, c, a, pattern(Where, c, b, d)), complex_too=True)
 def where_twice_false(c: Tensor, a: Tensor, d: Tensor) -> Tensor:
     """where(c, a, where(c, b, d)) -> where(c, a, d)."""
     return ops.where(c, a, d)
 
 
-@rule(pattern(LogicalNot, pattern(LogicalNot, x)), pattern(Invert, pattern(Invert, x)))
+@rule(pattern(LogicalNot, pattern(LogicalNot, x)), pattern(Invert, pattern(Invert, x)), complex_too=True)
 def not_not(x: Tensor, root: Tensor) -> Tensor | None:
     """not not x -> x for booleans, ~~x -> x."""
     return x if x.dtype == root.dtype else None
 
 
-@rule(pattern(LogicalNot, np.equal(a, b)), pattern(Invert, np.equal(a, b)))
+@rule(pattern(LogicalNot, np.equal(a, b)), pattern(Invert, np.equal(a, b)), complex_too=True)
 def not_equal_to(a: Tensor, b: Tensor) -> Tensor:
     """not (a == b) -> a != b."""
     return ops.not_equal(a, b)
 
 
-@rule(pattern(LogicalNot, np.not_equal(a, b)), pattern(Invert, np.not_equal(a, b)))
+@rule(pattern(LogicalNot, np.not_equal(a, b)), pattern(Invert, np.not_equal(a, b)), complex_too=True)
 def not_unequal_to(a: Tensor, b: Tensor) -> Tensor:
     """not (a != b) -> a == b."""
     return ops.equal(a, b)
 
 
-@rule(pattern(LogicalAnd, x, x), pattern(LogicalOr, x, x))
+@rule(pattern(LogicalAnd, x, x), pattern(LogicalOr, x, x), complex_too=True)
 def logical_same(x: Tensor) -> Tensor | None:
     """x and x -> x, x or x -> x for booleans."""
     return x if x.dtype.kind == "b" else None
 
 
-@rule(pattern(LogicalAnd, x, k))
+@rule(pattern(LogicalAnd, x, k), complex_too=True)
 def and_known(x: Tensor, k: Any, root: Tensor) -> Tensor | None:
     """x and True -> x, x and False -> False."""
     if not k:
@@ -291,7 +300,7 @@ def and_known(x: Tensor, k: Any, root: Tensor) -> Tensor | None:
     return x if x.dtype.kind == "b" else None
 
 
-@rule(pattern(LogicalOr, x, k))
+@rule(pattern(LogicalOr, x, k), complex_too=True)
 def or_known(x: Tensor, k: Any, root: Tensor) -> Tensor | None:
     """x or False -> x, x or True -> True."""
     if k:
@@ -304,24 +313,24 @@ def or_known(x: Tensor, k: Any, root: Tensor) -> Tensor | None:
 
 def exact(narrow: np.dtype[Any], wide: np.dtype[Any]) -> bool:
     """Tell whether every value of `narrow` is a value of `wide`."""
-    if wide.kind == "f" and narrow.kind in "iu":
-        return np.iinfo(narrow).bits - (narrow.kind == "i") <= np.finfo(wide).nmant + 1
+    if is_inexact(wide) and narrow.kind in "iu":
+        return bool(np.iinfo(narrow).bits - (narrow.kind == "i") <= finfo(wide).nmant + 1)
     return np.can_cast(narrow, wide, "safe")
 
 
-@rule(pattern(Cast, x))
+@rule(pattern(Cast, x), complex_too=True)
 def cast_same(x: Tensor, root: Tensor) -> Tensor | None:
     """cast(x, dtype of x) -> x."""
     return x if x.dtype == root.dtype else None
 
 
-@rule(pattern(Cast, pattern(Cast, x, dtype=t)))
+@rule(pattern(Cast, pattern(Cast, x, dtype=t)), complex_too=True)
 def cast_cast(x: Tensor, t: Any, root: Tensor) -> Tensor | None:
     """cast(cast(x, wider), dtype) -> cast(x, dtype) where the first cast is exact."""
     return ops.cast(x, root.dtype) if exact(x.dtype, t) else None
 
 
-@rule(pattern(StopGradient, x))
+@rule(pattern(StopGradient, x), complex_too=True)
 def derived_stop_gradient(x: Tensor, root: Tensor) -> Tensor | None:
     """stop_gradient(x) -> x in derivatives (in the forward part it may have to stop one yet)."""
     return x if root.value.node.role != "forward" else None
@@ -330,19 +339,19 @@ def derived_stop_gradient(x: Tensor, root: Tensor) -> Tensor | None:
 # Work on the small side of a broadcast
 
 
-@rule(pattern(Elementwise, x), pattern(Cast, x))
+@rule(pattern(Elementwise, x), pattern(Cast, x), complex_too=True)
 def unary_of_broadcast(x: Tensor, root: Tensor) -> Tensor | None:
     """f(broadcast(x)) -> broadcast(f(x)) for elementwise f, casts too."""
     return movement.before_broadcast(root, (x,))
 
 
-@rule(pattern(Elementwise, x, y))
+@rule(pattern(Elementwise, x, y), complex_too=True)
 def binary_of_broadcast(x: Tensor, y: Tensor, root: Tensor) -> Tensor | None:
     """f(broadcast(x), broadcast(y)) -> broadcast(f(x, y)); either may be one number everywhere."""
     return movement.before_broadcast(root, (x, y))
 
 
-@rule(pattern(Elementwise, x, y, a))
+@rule(pattern(Elementwise, x, y, a), complex_too=True)
 def ternary_of_broadcast(x: Tensor, y: Tensor, a: Tensor, root: Tensor) -> Tensor | None:
     """where(broadcast(c), broadcast(x), broadcast(y)) -> broadcast(where(c, x, y))."""
     return movement.before_broadcast(root, (x, y, a))

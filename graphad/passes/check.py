@@ -10,13 +10,15 @@ import numpy as np
 
 from graphad.ir.errors import GraphadError, PassError
 from graphad.ir.graph import Graph
-from graphad.ir.types import TensorType
+from graphad.ir.types import TensorType, is_complex, is_inexact
 from graphad.ir.verify import verify
 from graphad.ir.walk import evaluate
 
 Array = np.ndarray[Any, Any]
 
-TOLERANCE: Mapping[str, float] = {"float64": 1e-8, "float32": 1e-3}
+TOLERANCE: Mapping[str, float] = {
+    "float64": 1e-8, "complex128": 1e-8, "float32": 1e-3, "complex64": 1e-3, "float16": 3e-2, "bfloat16": 0.2
+}  # fmt: skip
 """Largest difference, relative to the largest element of the result, that a pass may make."""
 PRIMES = (3, 5, 7, 2, 11, 13)
 COMBINATIONS = 5000
@@ -58,16 +60,18 @@ def some_sizes(graph: Graph) -> dict[str, int]:
 
 
 def random_array(type_: TensorType, rng: np.random.Generator) -> Array:
-    """Return an array of a static type: normal floats, integers 0 and 1 (good as indices), booleans."""
+    """Return an array of a static type: normal floats (in both parts where complex), integers 0 and 1 (good as indices), booleans."""
     shape = tuple(int(n) for n in type_.shape)
-    if type_.dtype.kind == "f":
+    if is_complex(type_.dtype):
+        return np.asarray(rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(type_.dtype)
+    if is_inexact(type_.dtype):
         return np.asarray(rng.standard_normal(shape)).astype(type_.dtype)
     return np.asarray(rng.integers(0, 2, shape)).astype(type_.dtype)
 
 
 def difference(old: Array, new: Array) -> float:
     """Return the largest difference relative to the largest element; elements that were not finite do not count."""
-    if old.dtype.kind != "f":
+    if not is_inexact(old.dtype):
         return float(np.any(old != new))
     finite = np.isfinite(old)
     if not finite.any():

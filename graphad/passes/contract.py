@@ -17,6 +17,7 @@ from graphad.ir.emit import emission, handle
 from graphad.ir.errors import SymbolicSizeError
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
+from graphad.ir.types import is_float
 from graphad.ops.product import Matmul
 from graphad.ops.reduction import Sum
 from graphad.ops.shape import BroadcastTo, Transpose
@@ -63,25 +64,25 @@ def swaps(permutation: tuple[int, ...]) -> bool:
 # Transposes
 
 
-@rule(pattern(Matmul, pattern(Transpose, a, permutation=axes), pattern(Transpose, b, permutation=axes)))
+@rule(pattern(Matmul, pattern(Transpose, a, permutation=axes), pattern(Transpose, b, permutation=axes)), complex_too=True)
 def product_of_transposes(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor | None:
     """a^T @ b^T -> (b @ a)^T."""
     return ops.matrix_transpose(ops.matmul(b, a)) if swaps(axes) else None
 
 
-@rule(pattern(Transpose, pattern(Matmul, pattern(Transpose, a, permutation=axes), b), permutation=axes))
+@rule(pattern(Transpose, pattern(Matmul, pattern(Transpose, a, permutation=axes), b), permutation=axes), complex_too=True)
 def transpose_of_left(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor | None:
     """(a^T @ b)^T -> b^T @ a."""
     return ops.matmul(ops.matrix_transpose(b), a) if swaps(axes) else None
 
 
-@rule(pattern(Transpose, pattern(Matmul, a, pattern(Transpose, b, permutation=axes)), permutation=axes))
+@rule(pattern(Transpose, pattern(Matmul, a, pattern(Transpose, b, permutation=axes)), permutation=axes), complex_too=True)
 def transpose_of_right(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor | None:
     """(a @ b^T)^T -> b @ a^T."""
     return ops.matmul(b, ops.matrix_transpose(a)) if swaps(axes) else None
 
 
-@rule(pattern(Transpose, pattern(Transpose, x, permutation=inner), permutation=axes))
+@rule(pattern(Transpose, pattern(Transpose, x, permutation=inner), permutation=axes), complex_too=True)
 def transposes_cancel(x: Tensor, inner: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
     """(x^T)^T -> x."""
     return ops.transpose(x, [inner[k] for k in axes])
@@ -105,7 +106,7 @@ def scalar_of_right(a: Tensor, b: Tensor, k: Any, root: Tensor, uses: Any) -> Te
 
 
 def _move_scalar(a: Tensor, b: Tensor, k: Any, root: Tensor, scaled: Tensor) -> Tensor | None:
-    if k.dtype.kind != "f":
+    if not is_float(k.dtype):
         return None
     other = b if scaled is a else a
     if cheaper(root.size, scaled.size) and not cheaper(other.size, root.size):
@@ -119,7 +120,7 @@ def _move_scalar(a: Tensor, b: Tensor, k: Any, root: Tensor, scaled: Tensor) -> 
 @rule(pattern(Sum, x * k, axes=axes))
 def scalar_of_sum(x: Tensor, k: Any, axes: tuple[int, ...], root: Tensor, uses: Any) -> Tensor | None:
     """sum(x * k) -> sum(x) * k."""
-    if k.dtype.kind != "f" or not cheaper(root.size, x.size) or uses(handle(root.value.node.inputs[0])) != 1:
+    if not is_float(k.dtype) or not cheaper(root.size, x.size) or uses(handle(root.value.node.inputs[0])) != 1:
         return None
     made = ops.reduce_sum(x, axes)
     return made * filled(k, made)
@@ -146,13 +147,13 @@ def sum_of_broadcast(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor |
     return part * filled(count, part)
 
 
-@rule(pattern(Sum, x, axes=axes))
+@rule(pattern(Sum, x, axes=axes), complex_too=True)
 def sum_of_ones(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor | None:
     """sum(x, axes) -> reshape(x) where those axes have size 1 (-0.0 stays -0.0)."""
     return None if any(x.shape[k] != 1 for k in axes) else ops.reshape(x, root.shape)
 
 
-@rule(pattern(Sum, pattern(Sum, x, axes=inner), axes=axes))
+@rule(pattern(Sum, pattern(Sum, x, axes=inner), axes=axes), complex_too=True)
 def sum_sum(x: Tensor, inner: tuple[int, ...], axes: tuple[int, ...], uses: Any, root: Tensor) -> Tensor | None:
     """sum(sum(x, i), j) -> sum(x, i and j)."""
     if uses(handle(root.value.node.inputs[0])) != 1:

@@ -10,6 +10,7 @@ from typing import Any
 import graphad.ops as ops
 from graphad.ir.dims import Dim, Size
 from graphad.ir.emit import apply, handle
+from graphad.ir.types import is_complex, is_float
 from graphad.ops.joining import Concatenate
 from graphad.ops.reduction import Reduction, Sum
 from graphad.ops.shape import BroadcastTo, Flip, Reshape, Transpose
@@ -24,31 +25,31 @@ x, y, shape, axes, axis, inner, starts, stops, steps = variables("x y shape axes
 Shape = tuple[Dim, ...]
 
 
-@rule(pattern(Reshape, x))
+@rule(pattern(Reshape, x), complex_too=True)
 def reshape_same(x: Tensor, root: Tensor) -> Tensor | None:
     """reshape(x, shape of x) -> x."""
     return x if x.shape == root.shape else None
 
 
-@rule(pattern(Reshape, pattern(Reshape, x)))
+@rule(pattern(Reshape, pattern(Reshape, x)), complex_too=True)
 def reshape_reshape(x: Tensor, root: Tensor) -> Tensor:
     """reshape(reshape(x, s), t) -> reshape(x, t)."""
     return ops.reshape(x, root.shape)
 
 
-@rule(pattern(Transpose, x, permutation=axes))
+@rule(pattern(Transpose, x, permutation=axes), complex_too=True)
 def transpose_same(x: Tensor, axes: tuple[int, ...]) -> Tensor | None:
     """transpose(x, identity) -> x."""
     return x if axes == tuple(range(len(axes))) else None
 
 
-@rule(pattern(Transpose, pattern(Transpose, x, permutation=inner), permutation=axes))
+@rule(pattern(Transpose, pattern(Transpose, x, permutation=inner), permutation=axes), complex_too=True)
 def transpose_transpose(x: Tensor, inner: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
     """transpose(transpose(x, p), q) -> transpose(x, p[q])."""
     return ops.transpose(x, [inner[k] for k in axes])
 
 
-@rule(pattern(Transpose, x, permutation=axes))
+@rule(pattern(Transpose, x, permutation=axes), complex_too=True)
 def transpose_of_ones(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor | None:
     """transpose(x) -> reshape(x) where only axes of size 1 change their order."""
     long = [k for k in axes if x.shape[k] != 1]
@@ -56,19 +57,19 @@ def transpose_of_ones(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor 
     return ops.reshape(x, root.shape) if moved and long == sorted(long) else None
 
 
-@rule(pattern(BroadcastTo, x))
+@rule(pattern(BroadcastTo, x), complex_too=True)
 def broadcast_same(x: Tensor, root: Tensor) -> Tensor | None:
     """broadcast(x, shape of x) -> x."""
     return x if x.shape == root.shape else None
 
 
-@rule(pattern(BroadcastTo, pattern(BroadcastTo, x)))
+@rule(pattern(BroadcastTo, pattern(BroadcastTo, x)), complex_too=True)
 def broadcast_broadcast(x: Tensor, root: Tensor) -> Tensor:
     """broadcast(broadcast(x, s), t) -> broadcast(x, t)."""
     return ops.broadcast_to(x, root.shape)
 
 
-@rule(pattern(BroadcastTo, pattern(Reshape, x)))
+@rule(pattern(BroadcastTo, pattern(Reshape, x)), complex_too=True)
 def broadcast_of_leading_ones(x: Tensor, root: Tensor) -> Tensor | None:
     """broadcast(reshape(x, (1, ..., 1, *shape of x)), t) -> broadcast(x, t)."""
     middle = root.value.node.inputs[0].type.shape
@@ -78,7 +79,7 @@ def broadcast_of_leading_ones(x: Tensor, root: Tensor) -> Tensor | None:
     return None
 
 
-@rule(pattern(Reshape, pattern(BroadcastTo, x)))
+@rule(pattern(Reshape, pattern(BroadcastTo, x)), complex_too=True)
 def reshape_of_broadcast(x: Tensor, root: Tensor) -> Tensor | None:
     """reshape(broadcast(x, s), t) -> broadcast(x, t) for x of one element, or where t only drops axes before x's."""
     if all(n == 1 for n in x.shape):
@@ -90,7 +91,7 @@ def reshape_of_broadcast(x: Tensor, root: Tensor) -> Tensor | None:
     return None
 
 
-@rule(pattern(Transpose, pattern(BroadcastTo, x), permutation=axes))
+@rule(pattern(Transpose, pattern(BroadcastTo, x), permutation=axes), complex_too=True)
 def transpose_of_broadcast(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor | None:
     """transpose(broadcast(x)) -> broadcast(transpose(x)), or broadcast(x) where x has one element."""
     if all(n == 1 for n in x.shape):
@@ -100,37 +101,38 @@ def transpose_of_broadcast(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Te
     return ops.broadcast_to(ops.transpose(x, axes), root.shape)
 
 
-@rule(pattern(Slice, pattern(BroadcastTo, x)))
+@rule(pattern(Slice, pattern(BroadcastTo, x)), complex_too=True)
 def slice_of_broadcast(x: Tensor, root: Tensor) -> Tensor | None:
     """slice(broadcast(x)) -> broadcast(x) for x of one element."""
     return ops.broadcast_to(ops.reshape(x, ()), root.shape) if all(n == 1 for n in x.shape) else None
 
 
-@rule(pattern(Flip, pattern(Flip, x, axes=axes), axes=axes))
+@rule(pattern(Flip, pattern(Flip, x, axes=axes), axes=axes), complex_too=True)
 def flip_flip(x: Tensor) -> Tensor:
     """flip(flip(x, axes), axes) -> x."""
     return x
 
 
-@rule(pattern(Flip, x, axes=axes))
+@rule(pattern(Flip, x, axes=axes), complex_too=True)
 def flip_of_ones(x: Tensor, axes: tuple[int, ...]) -> Tensor | None:
     """flip(x, axes) -> x where those axes have size 1."""
     return x if all(x.shape[k] == 1 for k in axes) else None
 
 
-@rule(pattern(Flip, pattern(BroadcastTo, x)))
+@rule(pattern(Flip, pattern(BroadcastTo, x)), complex_too=True)
 def flip_of_broadcast(x: Tensor, root: Tensor) -> Tensor | None:
     """flip(broadcast(x)) -> broadcast(x) for x of one element."""
     return handle(root.value.node.inputs[0]) if all(n == 1 for n in x.shape) else None
 
 
-@rule(pattern(Reduction, x, axes=axes))
+@rule(pattern(Reduction, x, axes=axes), complex_too=True)
 def reduction_of_ones(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor | None:
     """max(x, axes) -> reshape(x) where those axes have size 1; also min, prod, integer sum, any and all of booleans."""
     if any(x.shape[k] != 1 for k in axes) or x.dtype != root.dtype:
         return None
-    if type(root.value.node.op) is Sum and x.dtype.kind == "f":
-        return None  # NumPy's sum starts at 0.0, and 0.0 + -0.0 is 0.0; `contract` does not mind
+    if (type(root.value.node.op) is Sum and is_float(x.dtype)) or is_complex(x.dtype):
+        # NumPy's sum starts at 0.0, and 0.0 + -0.0 is 0.0 (`contract` does not mind); its complex product at 1 + 0j.
+        return None
     return ops.reshape(x, root.shape)
 
 
@@ -142,13 +144,13 @@ def covers(x: Tensor, starts: Shape, stops: Shape, steps: tuple[int, ...], axis:
     return starts[axis] == 0 and stops[axis] == x.shape[axis] and steps[axis] == 1
 
 
-@rule(pattern(Slice, x, starts=starts, stops=stops, steps=steps))
+@rule(pattern(Slice, x, starts=starts, stops=stops, steps=steps), complex_too=True)
 def slice_all(x: Tensor, starts: Shape, stops: Shape, steps: tuple[int, ...]) -> Tensor | None:
     """x[0:n] -> x."""
     return x if all(covers(x, starts, stops, steps, k) for k in range(x.ndim)) else None
 
 
-@rule(pattern(Slice, pattern(Slice, x)))
+@rule(pattern(Slice, pattern(Slice, x)), complex_too=True)
 def slice_slice(x: Tensor, root: Tensor) -> Tensor | None:
     """x[a:b:s][c:d:t] -> x[a + c s : ... : s t] for numbers and positive steps."""
     outer: Any = root.value.node.op
@@ -166,7 +168,7 @@ def slice_slice(x: Tensor, root: Tensor) -> Tensor | None:
     return ops.slice_(x, starts, stops, steps)
 
 
-@rule(pattern(Slice, pattern(Concatenate, ..., axis=axis), starts=starts, stops=stops, steps=steps))
+@rule(pattern(Slice, pattern(Concatenate, ..., axis=axis), starts=starts, stops=stops, steps=steps), complex_too=True)
 def slice_of_concatenate(root: Tensor, axis: int, starts: Shape, stops: Shape, steps: tuple[int, ...]) -> Tensor | None:
     """concatenate(..., y, ...)[a:b] -> y[a':b'] where the slice lies in one part."""
     if steps[axis] <= 0:
@@ -189,13 +191,13 @@ def slice_of_concatenate(root: Tensor, axis: int, starts: Shape, stops: Shape, s
     return None
 
 
-@rule(pattern(Concatenate, x))
+@rule(pattern(Concatenate, x), complex_too=True)
 def concatenate_one(x: Tensor) -> Tensor:
     """concatenate([x]) -> x."""
     return x
 
 
-@rule(pattern(Concatenate, ..., axis=axis))
+@rule(pattern(Concatenate, ..., axis=axis), complex_too=True)
 def concatenate_slices(root: Tensor, axis: int) -> Tensor | None:
     """concatenate([x[a:b], x[b:c], ...]) -> x[a:c]."""
     parts = root.value.node.inputs
@@ -222,7 +224,7 @@ def concatenate_slices(root: Tensor, axis: int) -> Tensor | None:
     return ops.slice_(handle(source), first.starts, stops, first.steps)
 
 
-@rule(pattern(Pad, x))
+@rule(pattern(Pad, x), complex_too=True)
 def pad_nothing(x: Tensor, root: Tensor) -> Tensor | None:
     """pad(x, 0, 0) -> x."""
     op: Any = root.value.node.op

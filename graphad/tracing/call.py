@@ -15,7 +15,7 @@ from graphad.ir.dims import solve, substitute
 from graphad.ir.errors import ContainerError, ExecutionError, GraphadError, SymbolicSizeError
 from graphad.ir.graph import Graph
 from graphad.ir.location import user_location
-from graphad.ir.types import DTYPE_NAMES, TensorType
+from graphad.ir.types import DTYPE_NAMES, TensorType, kind_of
 from graphad.ir.walk import evaluate, inline
 from graphad.tracing.coerce import as_tensor
 from graphad.tracing.tensor import Tensor
@@ -220,7 +220,7 @@ def convert_leaf(type_: TensorType, value: Any, label: str) -> Array:
     """
     if isinstance(value, np.ndarray) and value.dtype == type_.dtype:
         array = value
-    elif isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
+    elif isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
         array = _weak_array(type_, value, label)
     else:
         try:
@@ -228,7 +228,7 @@ def convert_leaf(type_: TensorType, value: Any, label: str) -> Array:
         except (TypeError, ValueError) as error:
             raise _misfit(type_, type(value).__name__, label, str(error)) from None
         if array.dtype != type_.dtype:
-            if array.dtype.kind not in "biuf" or not np.can_cast(array.dtype, type_.dtype, "safe"):
+            if kind_of(array.dtype) not in "biufc" or not np.can_cast(array.dtype, type_.dtype, "safe"):
                 name = type_.dtype.name
                 raise _misfit(type_, _text(array), label, f"cast it first: {label}.astype({name!r})")
             array = array.astype(type_.dtype)
@@ -239,10 +239,11 @@ def convert_leaf(type_: TensorType, value: Any, label: str) -> Array:
     return array
 
 
-def _weak_array(type_: TensorType, value: bool | int | float, label: str) -> Array:
+def _weak_array(type_: TensorType, value: bool | int | float | complex, label: str) -> Array:
     """Return a Python number in the dtype that the graph takes, where that is of its kind or a wider one."""
-    rank = {"b": 0, "i": 1, "u": 1, "f": 2}
-    if rank[np.asarray(value).dtype.kind if abs(value) < 2**63 else "i"] > rank[type_.dtype.kind]:
+    rank = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}
+    kind = "i" if isinstance(value, int) and abs(value) >= 2**63 else np.asarray(value).dtype.kind
+    if rank[kind] > rank[kind_of(type_.dtype)]:
         raise _misfit(type_, f"the {type(value).__name__} {value}", label, "")
     try:
         return np.asarray(value, type_.dtype)

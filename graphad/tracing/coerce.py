@@ -14,7 +14,7 @@ from graphad.ir.errors import OpTypeError, RuleViolation, TraceError
 from graphad.ir.leaf import Constant, SizeValue
 from graphad.ir.location import user_location
 from graphad.ir.op import OPS, Elementwise
-from graphad.ir.types import DType, as_dtype
+from graphad.ir.types import DType, as_dtype, is_inexact
 from graphad.ops import broadcast_shapes, broadcast_to, cast, stack
 from graphad.ops import power as raise_to
 from graphad.ops.arithmetic import Power
@@ -56,7 +56,7 @@ def _holds_tensor(value: Sequence[Any]) -> bool:
 
 def broadcast_all(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return the tensors in their common dtype, broadcast to their common shape."""
-    dtype = as_dtype(np.result_type(*(t.dtype for t in tensors)))
+    dtype = common_dtype([t.dtype for t in tensors])
     shape = common_shape([t.shape for t in tensors])
     return [broadcast_to(cast(t, dtype), shape) for t in tensors]
 
@@ -64,27 +64,53 @@ def broadcast_all(tensors: Sequence[Tensor]) -> list[Tensor]:
 def promoted(*values: Any) -> list[Tensor]:
     """Return the values as tensors of their common dtype, in which Python numbers are weak; shapes stay."""
     prepared = [value if is_weak(value) else as_tensor(value) for value in values]
-    dtype = as_dtype(np.result_type(*(_example(value) for value in prepared)))
+    dtype = common_dtype([_kind(value) for value in prepared])
     return [cast(item, dtype) if isinstance(item, Tensor) else _weak(item, dtype) for item in prepared]
+
+
+_PYTHON_NUMBERS = (int, float, complex, Number)
+_TYPE_OF_KIND = {"f": float, "c": complex}
 
 
 def is_weak(value: Any) -> bool:
     """Tell whether a value takes its dtype from the other operands: Python numbers, traced or not, and sizes do."""
-    return type(value) in (int, float, Number) or isinstance(value, Size)
+    return type(value) in _PYTHON_NUMBERS or isinstance(value, Size)
 
 
 def _kind(value: Any) -> Any:
     """Return what NumPy promotes like `value`: a dtype, or the type of a Python number."""
     if not isinstance(value, Tensor):
-        return float if type(value) is float else int
+        return type(value) if type(value) in (float, complex) else int
     if type(value) is Number:
-        return float if value.dtype.kind == "f" else int
+        return _TYPE_OF_KIND.get(value.dtype.kind, int)
     return value.dtype
 
 
-def _example(value: Any) -> Any:
-    kind = _kind(value)
-    return kind if isinstance(kind, np.dtype) else kind(0)
+def common_dtype(kinds: Sequence[Any]) -> DType:
+    """Return the dtype that values of these kinds promote to: dtypes, and the types of weak Python numbers.
+
+    Raises OpTypeError where there is none (bfloat16 and float16).
+    """
+    kinds = _beside_bfloat16(tuple(kinds))
+    try:
+        return as_dtype(np.result_type(*(kind if isinstance(kind, np.dtype) else kind(0) for kind in kinds)))
+    except np.exceptions.DTypePromotionError:
+        raise OpTypeError(
+            f"{', '.join(str(kind) for kind in kinds)} have no common dtype; cast with astype",
+            location=emission.location or user_location(),
+        ) from None
+
+
+def _beside_bfloat16(kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the kinds with bfloat16 in place of real Python numbers where that is what decides.
+
+    NumPy knows bfloat16 as a foreign dtype, beside which its rule for weak numbers does not hold.
+    """
+    strong = [kind for kind in kinds if isinstance(kind, np.dtype)]
+    if not any(kind.name == "bfloat16" for kind in strong) or not all(k.kind in "biuV" for k in strong):
+        return kinds
+    half = next(kind for kind in strong if kind.name == "bfloat16")
+    return tuple(half if kind in (int, float) else kind for kind in kinds)
 
 
 def common_shape(shapes: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -104,15 +130,13 @@ def _loop_dtype(ufunc: np.ufunc, kinds: tuple[Any, ...], result: DType | None = 
 
     `result` is the dtype that the result must have, if one is asked for.
     """
+    kinds = _beside_bfloat16(kinds)
     wanted: dict[str, Any] = {} if result is None else {"signature": (*(None,) * ufunc.nin, result)}
     try:
         loop = ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout), **wanted)
     except TypeError:
         return None
-    inputs = loop[: ufunc.nin]
-    dtype = functools.reduce(np.promote_types, inputs)
-    # NumPy computes int8 and bool arguments of float functions in float16, which graphad does not carry yet.
-    return as_dtype(np.float32 if dtype == np.float16 else dtype)
+    return as_dtype(functools.reduce(np.promote_types, loop[: ufunc.nin]))
 
 
 _OP_OF_UFUNC: dict[np.ufunc, Elementwise] = {}
@@ -134,9 +158,9 @@ def elementwise(op: Elementwise, *operands: Any) -> Tensor:
         second = operands[1]
         if isinstance(first, Tensor) and isinstance(second, Tensor):
             a, b = first.value, second.value
-            if a[0].types[a[1]] == b[0].types[b[1]] and first.dtype.kind == "f":
+            if a[0].types[a[1]] == b[0].types[b[1]] and first.dtype.kind in "fc":
                 return apply(op, first, second)
-    elif isinstance(first, Tensor) and first.dtype.kind == "f":
+    elif len(operands) == 1 and isinstance(first, Tensor) and first.dtype.kind in "fc":
         return apply(op, first)
     return _coerced(op, operands)
 
@@ -172,7 +196,7 @@ def power(base: Any, exponent: Any) -> Tensor:
     if isinstance(base, Tensor) and base.dtype.kind != "b":
         if isinstance(exponent, np.generic) and np.result_type(base.dtype, exponent.dtype) == base.dtype:
             exponent = exponent.item()
-        integer = base.dtype.kind != "f"
+        integer = not is_inexact(base.dtype)
         if type(exponent) is int and integer and exponent < 0:
             raise OpTypeError(
                 f"integers ({base.type}) to a negative power {exponent} are no integers; "
@@ -186,8 +210,8 @@ def power(base: Any, exponent: Any) -> Tensor:
 
 def _float_dtype(kinds: Sequence[Any]) -> DType:
     """Return the dtype of a float function that NumPy has no ufunc for."""
-    dtype = as_dtype(np.result_type(*(k if isinstance(k, np.dtype) else k(0) for k in kinds)))
-    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+    dtype = common_dtype(kinds)
+    return dtype if is_inexact(dtype) else np.dtype(np.float64)
 
 
 def _weak(number: Any, dtype: DType) -> Tensor:
@@ -230,4 +254,4 @@ def number_if_weak(result: Tensor, self: Tensor, other: Any) -> Tensor:
 
 def is_operand(value: Any) -> bool:
     """Tell whether a value may stand beside a tensor in an operator."""
-    return isinstance(value, (Tensor, bool, int, float, np.ndarray, np.generic, list, tuple, Size))
+    return isinstance(value, (Tensor, bool, int, float, complex, np.ndarray, np.generic, list, tuple, Size))

@@ -7,6 +7,7 @@ same name, so that there is one table (`protocols.py`) of what each NumPy functi
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -209,13 +210,15 @@ class Tensor:
 
     @property
     def real(self) -> Tensor:
-        """Return the tensor: it is real."""
-        return self
+        """Return the real part; of a real tensor, the tensor."""
+        found: Tensor = protocols.call(np.real, self)
+        return found
 
     @property
     def imag(self) -> Tensor:
-        """Return zeros: the tensor is real."""
-        return self.zeros_like()
+        """Return the imaginary part; of a real tensor, zeros."""
+        found: Tensor = protocols.call(np.imag, self)
+        return found
 
     @property
     def at(self) -> At:
@@ -395,25 +398,30 @@ class Tensor:
         return found
 
     def conj(self, *arguments: Any, **keywords: Any) -> Tensor:
-        """Return the tensor: it is real."""
+        """Return the complex conjugate; of a real tensor, the tensor."""
         found: Tensor = protocols.call(np.conjugate, self, *arguments, **keywords)
         return found
 
     def conjugate(self, *arguments: Any, **keywords: Any) -> Tensor:
-        """Return the tensor: it is real."""
+        """Return the complex conjugate; of a real tensor, the tensor."""
         found: Tensor = protocols.call(np.conjugate, self, *arguments, **keywords)
         return found
 
     def astype(
         self, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
     ) -> Tensor:
-        """Return the tensor in another dtype."""
+        """Return the tensor in another dtype; a real dtype keeps the real part, with NumPy's ComplexWarning."""
         from graphad.ops import cast
 
         try:
-            return cast(self, as_dtype(dtype))
+            wanted = as_dtype(dtype)
         except TypeError as error:
             raise OpTypeError(f"astype: {error}", location=user_location()) from None
+        if self.dtype.kind == "c" and wanted.kind not in "cb":
+            warnings.warn(
+                "Casting complex values to real discards the imaginary part", np.exceptions.ComplexWarning, stacklevel=2
+            )
+        return cast(self, wanted)
 
     # What a graph cannot answer, other than of what depends on none of its inputs.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphad.ir.collector import collector_paused
 from graphad.ir.containers import Container, flatten, paths, unflatten
 from graphad.ir.dims import Assumption, Dim, recording
 from graphad.ir.emit import apply, emitting
@@ -154,7 +155,7 @@ def trace(function: Callable[..., Any], *examples: Any, name: str | None = None,
     """
     if isinstance(function, Graph):
         return function
-    with recording() as assumptions:
+    with recording() as assumptions, collector_paused():
         arguments, names, by_keyword = bind_call(function, examples, keyword_examples)
         labels = input_labels(arguments, names)
         leaves, container = flatten(arguments, is_leaf)

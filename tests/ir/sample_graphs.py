@@ -16,7 +16,7 @@ from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
 from graphad.ir.op import OPS, General, Op
-from graphad.ir.types import DTYPES_BY_NAME, DType, TensorType, type_of
+from graphad.ir.types import NAMES, DType, TensorType, dtype_named, type_of
 
 F64 = np.dtype(np.float64)
 
@@ -78,6 +78,13 @@ def odd_elements(dtype: DType) -> np.ndarray[Any, Any]:
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         return np.array([limits.min, 0, limits.max], dtype)
+    if dtype.kind == "c":
+        parts = odd_elements(np.dtype(f"f{dtype.itemsize // 2}"))
+        pairs = np.stack([parts, parts[::-1]], axis=1)
+        return np.ascontiguousarray(pairs).view(dtype).reshape(-1)
+    if dtype.itemsize == 2:
+        nans = np.array([0x7FC1, 0xFFC1, 0x7FA1], "u2").view(dtype)
+        return np.concatenate([nans, np.array([0.1, -0.0, np.inf, np.nan, 1 / 3], dtype)])
     bits = {4: (0x7FC00001, 0xFFC00000, 0x7F800001), 8: (0x7FF8000000000001, 0xFFF8000000000000, 0x7FF0000000000001)}
     nans = np.array(bits[dtype.itemsize], f"u{dtype.itemsize}").view(dtype)
     limits_ = np.finfo(dtype)
@@ -89,7 +96,7 @@ def all_dtypes() -> Graph:
     """Return a graph of constants of every dtype: hard elements, none at all, one, many, and many axes."""
     rng = np.random.default_rng(0)
     arrays = []
-    for dtype in DTYPES_BY_NAME.values():
+    for dtype in map(dtype_named, NAMES):
         odd = odd_elements(dtype)
         arrays += [odd, odd[:0].reshape(0, 3), odd[0].reshape(()), np.tile(odd, 9), odd[:2].reshape(1, 2, 1)]
         arrays.append(
@@ -182,3 +189,11 @@ def graph_holding_ops() -> Iterator[tuple[type[Op], type[Op], type[Op]]]:
     finally:
         OPS.clear()
         OPS.update(before)
+
+
+def changed(node: Node, **changes: Any) -> Node:
+    """Return a node like `node` with fields changed, be they wrong."""
+    names = ("op", "inputs", "types", "location", "scope", "role", "replica")
+    made = Node(*[changes.get(name, getattr(node, name)) for name in names])
+    object.__setattr__(made, "serial", changes.get("serial", node.serial))
+    return made

@@ -54,8 +54,20 @@ def cases(keep):
     return [case for case in CASES if keep(*case.values)]
 
 
-def is_float(array_or_tensor):
-    return array_or_tensor.dtype.kind == "f"
+def is_inexact(array_or_tensor):
+    return array_or_tensor.dtype.kind in "fc"
+
+
+def paired(cotangents, tangents):
+    """Return the sum of Re(cotangent * tangent): what a VJP and its JVP agree in."""
+    return np.sum([np.sum(np.real(g * t)) for g, t in zip(cotangents, tangents, strict=True)])
+
+
+def random_like(rng, array_or_tensor):
+    """Return numbers between -1 and 1, in both parts where the array is complex."""
+    shape = array_or_tensor.shape
+    drawn = np.asarray(rng.uniform(-1, 1, shape))
+    return drawn + 1j * rng.uniform(-1, 1, shape) if array_or_tensor.dtype.kind == "c" else drawn
 
 
 def draw(sample, seed=0):
@@ -96,9 +108,8 @@ def assert_same(a, b):
 
 
 def widened(sample, arrays, cls):
-    """Return the operands in float64 where the op takes them so."""
-    wide = [a.astype(np.float64) if is_float(a) else a for a in arrays]
-    return wide if any(is_float(a) for a in wide) else arrays
+    """Return the operands in float64 or complex128 where the op takes them so."""
+    return [a.astype({"f": np.float64, "c": np.complex128}.get(a.dtype.kind, a.dtype)) for a in arrays]
 
 
 # Values
@@ -194,7 +205,7 @@ def test_an_op_that_promises_it_allocates_nothing(cls):
 
 
 def differentiable(cls, sample):
-    return bool(sample.smooth and not cls.no_gradient and any(np.dtype(o.dtype).kind == "f" for o in sample.operands))
+    return bool(sample.smooth and not cls.no_gradient and any(np.dtype(o.dtype).kind in "fc" for o in sample.operands))
 
 
 DIFFERENTIABLE = cases(differentiable)
@@ -207,13 +218,13 @@ class Directional:
         self.arrays = widened(sample, draw(sample), cls)
         self.inputs, self.outputs = applied(cls, sample, self.arrays)
         rng = np.random.default_rng(1)
-        self.floats = [i for i, a in enumerate(self.arrays) if is_float(a)]
-        self.directions = [np.asarray(rng.uniform(-1, 1, self.arrays[i].shape)) for i in self.floats]
+        self.floats = [i for i, a in enumerate(self.arrays) if is_inexact(a)]
+        self.directions = [random_like(rng, self.arrays[i]) for i in self.floats]
         self.weights = [
-            np.asarray(rng.uniform(-1, 1, t.shape)).astype(t.dtype) if is_float(t) else None for t in self.outputs
+            np.asarray(random_like(rng, t)).astype(t.dtype) if is_inexact(t) else None for t in self.outputs
         ]
         # A result in float32 (a cast) shows its derivative to few digits.
-        self.single = any(t.dtype == np.float32 for t in self.outputs)
+        self.single = any(t.dtype in (np.float32, np.complex64) for t in self.outputs)
         self.step = 1e-2 if self.single else STEP
         self.tolerance = {"rtol": 2e-3, "atol": 2e-3} if self.single else {"rtol": 1e-6, "atol": 1e-7}
 
@@ -229,15 +240,15 @@ class Directional:
         return (high - low) / (2 * self.step)
 
     def weighted(self, results):
-        terms = [np.sum(w * r) for w, r in zip(self.weights, results, strict=True) if w is not None]
-        return np.sum(terms)
+        kept = [(w, r) for w, r in zip(self.weights, results, strict=True) if w is not None]
+        return paired([w for w, _ in kept], [r for _, r in kept])
 
     def float_inputs(self):
         return [self.inputs[i] for i in self.floats]
 
     def gradients(self):
         """Return the cotangent stand-ins and the tensors w^T J, zeros where no gradient flows."""
-        cotangents = [make_input(f"w{i}", t.type) if is_float(t) else None for i, t in enumerate(self.outputs)]
+        cotangents = [make_input(f"w{i}", t.type) if is_inexact(t) else None for i, t in enumerate(self.outputs)]
         pulled = pullback(self.outputs, cotangents, self.float_inputs())
         found = [x.zeros_like() if g is None else g for g, x in zip(pulled, self.float_inputs(), strict=True)]
         return [c for c in cotangents if c is not None], found
@@ -246,7 +257,7 @@ class Directional:
         return [w for w in self.weights if w is not None]
 
     def along(self, gradients):
-        return np.sum([np.sum(g * d) for g, d in zip(gradients, self.directions, strict=True)])
+        return paired(gradients, self.directions)
 
 
 @pytest.mark.parametrize(("cls", "sample"), DIFFERENTIABLE)
@@ -280,7 +291,10 @@ def complex_step(case, op):
 def has_complex_step(cls, sample):
     if not differentiable(cls, sample):
         return False
-    return complex_step(Directional(cls, sample), cls(**sample.attributes)) is not None
+    case = Directional(cls, sample)
+    if any(x.dtype.kind == "c" for x in (*case.inputs, *case.outputs)):
+        return False
+    return complex_step(case, cls(**sample.attributes)) is not None
 
 
 ANALYTIC = cases(has_complex_step)
@@ -323,12 +337,12 @@ def test_jvp_is_the_transpose_of_vjp(cls, sample):
     cotangents, gradients = case.gradients()
     directions = stand_ins([type_of(d) for d in case.directions], "v")
     pushed = pushforward(case.outputs, directions, case.float_inputs())
-    kept = [i for i, t in enumerate(case.outputs) if is_float(t)]
+    kept = [i for i, t in enumerate(case.outputs) if is_inexact(t)]
     tangents = [case.outputs[i].zeros_like() if pushed[i] is None else pushed[i] for i in kept]
     both = graph_of([*case.inputs, *cotangents, *directions], [*gradients, *tangents])
     results = evaluate(both, [*case.arrays, *case.given_weights(), *case.directions])
     left = case.along(results[: len(gradients)])
-    right = np.sum([np.sum(case.weights[i] * t) for i, t in zip(kept, results[len(gradients) :], strict=True)])
+    right = paired([case.weights[i] for i in kept], results[len(gradients) :])
     np.testing.assert_allclose(left, right, rtol=1e-4 if case.single else 1e-10, atol=1e-12)
 
 
@@ -344,7 +358,7 @@ def test_one_operand_alone_has_the_same_jvp(cls, sample):
         pairs = [
             (y.zeros_like() if a is None else a, y.zeros_like() if b is None else b)
             for a, b, y in zip(alone, together, case.outputs, strict=True)
-            if is_float(y)
+            if is_inexact(y)
         ]
         graph = graph_of([*case.inputs, v], [t for pair in pairs for t in pair])
         results = evaluate(graph, [*case.arrays, direction])
@@ -354,13 +368,13 @@ def test_one_operand_alone_has_the_same_jvp(cls, sample):
 
 @pytest.mark.parametrize(
     ("cls", "sample"),
-    cases(lambda cls, s: cls.no_gradient and any(np.dtype(o.dtype).kind == "f" for o in s.operands)),
+    cases(lambda cls, s: cls.no_gradient and any(np.dtype(o.dtype).kind in "fc" for o in s.operands)),
 )
 def test_no_gradient_flows_where_the_op_says_so(cls, sample):
     inputs, outputs = applied(cls, sample, draw(sample))
-    cotangents = [make_input("g", t.type) if is_float(t) else None for t in outputs]
+    cotangents = [make_input("g", t.type) if is_inexact(t) else None for t in outputs]
     assert pullback(outputs, cotangents, inputs) == [None] * len(inputs)
-    assert pushforward(outputs, [t if is_float(t) else None for t in inputs], inputs) == [None] * len(outputs)
+    assert pushforward(outputs, [t if is_inexact(t) else None for t in inputs], inputs) == [None] * len(outputs)
 
 
 # Batching
@@ -385,7 +399,7 @@ def test_batching_agrees_with_a_loop(cls, sample, size):
         for k in range(size):
             one = evaluate(forward, [elements[k][i] if flags[i] else elements[0][i] for i in range(count)])
             for whole, wanted in zip(batched, one, strict=True):
-                np.testing.assert_allclose(whole[k], wanted, rtol=1e-6 if wanted.dtype == "f4" else 1e-12)
+                np.testing.assert_allclose(whole[k], wanted, rtol=1e-6 if wanted.dtype in ("f4", "c8") else 1e-12)
         for whole, y in zip(batched, outputs, strict=True):
             assert whole.dtype == y.dtype and whole.shape == (size, *y.shape)
 
@@ -436,8 +450,8 @@ def test_derivatives_with_named_sizes_bind_to_the_static_derivatives(cls, sample
     with recording() as assumptions:
         inputs = stand_ins(types)
         outputs = list(apply_all(symbolic_op(cls, sample), *inputs))
-        cotangents = [make_input(f"w{i}", t.type) if is_float(t) else None for i, t in enumerate(outputs)]
-        floats = [t for t in inputs if is_float(t)]
+        cotangents = [make_input(f"w{i}", t.type) if is_inexact(t) else None for i, t in enumerate(outputs)]
+        floats = [t for t in inputs if is_inexact(t)]
         pulled = [
             x.zeros_like() if g is None else g
             for g, x in zip(pullback(outputs, cotangents, floats), floats, strict=True)
@@ -448,17 +462,17 @@ def test_derivatives_with_named_sizes_bind_to_the_static_derivatives(cls, sample
     assert bound.static
     arrays = draw(sample)
     static_inputs, static_outputs = applied(cls, sample, arrays)
-    static_cotangents = [make_input(f"w{i}", t.type) if is_float(t) else None for i, t in enumerate(static_outputs)]
-    static_floats = [t for t in static_inputs if is_float(t)]
+    static_cotangents = [make_input(f"w{i}", t.type) if is_inexact(t) else None for i, t in enumerate(static_outputs)]
+    static_floats = [t for t in static_inputs if is_inexact(t)]
     expected = [
         x.zeros_like() if g is None else g
         for g, x in zip(pullback(static_outputs, static_cotangents, static_floats), static_floats, strict=True)
     ]
     static = graph_of([*static_inputs, *(c for c in static_cotangents if c is not None)], expected)
     rng = np.random.default_rng(2)
-    weights = [np.asarray(rng.uniform(-1, 1, t.shape)).astype(t.dtype) for t in static_cotangents if t is not None]
+    weights = [np.asarray(random_like(rng, t)).astype(t.dtype) for t in static_cotangents if t is not None]
     for got, wanted in zip(evaluate(bound, [*arrays, *weights]), evaluate(static, [*arrays, *weights]), strict=True):
-        np.testing.assert_allclose(got, wanted, rtol=1e-6 if wanted.dtype == "f4" else 1e-12)
+        np.testing.assert_allclose(got, wanted, rtol=1e-6 if wanted.dtype in ("f4", "c8") else 1e-12)
 
 
 # Text

@@ -19,6 +19,17 @@ EXACT = ("dce", "fold", "cse", "algebra", "fuse")
 @settings(max_examples=25, deadline=None)
 @given(example=random_graphs())
 def test_one_pass_keeps_values(name: str, example: Example) -> None:
+    keeps_values(name, example)
+
+
+@pytest.mark.parametrize("name", sorted(PASSES))
+@settings(max_examples=25, deadline=None)
+@given(example=random_graphs(dtype="complex128"))
+def test_one_pass_keeps_complex_values(name: str, example: Example) -> None:
+    keeps_values(name, example)
+
+
+def keeps_values(name: str, example: Example) -> None:
     graph = ga.trace(example.function, *example.arrays)
     best = verify(optimize(graph, passes=(name,)))
     for old, new in zip(evaluate(graph, example.arrays), evaluate(best, example.arrays), strict=True):
@@ -38,6 +49,19 @@ def test_the_pipeline_keeps_values_and_gradients(fast_math: bool, example: Examp
         best = verify(optimize(each, fast_math=fast_math))
         for old, new in zip(evaluate(each, example.arrays), evaluate(best, example.arrays), strict=True):
             np.testing.assert_allclose(new, old, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("fast_math", [False, True])
+@settings(max_examples=25, deadline=None)
+@given(example=random_graphs(dtype="complex128"))
+def test_the_pipeline_keeps_complex_values_and_gradients(fast_math: bool, example: Example) -> None:
+    graph = ga.trace(example.function, *example.arrays)
+    scalar = ga.trace(lambda *xs: sum(np.sum(np.real(y)) for y in _flat(example.function(*xs))), *example.arrays)
+    for each in (graph, ga.value_and_grad(scalar, argnums=tuple(range(len(example.arrays))))):
+        best = verify(optimize(each, fast_math=fast_math))
+        with np.errstate(all="ignore"):
+            for old, new in zip(evaluate(each, example.arrays), evaluate(best, example.arrays), strict=True):
+                np.testing.assert_allclose(new, old, rtol=1e-7, atol=1e-7)
 
 
 @settings(max_examples=25, deadline=None)

@@ -149,8 +149,7 @@ def test_graphs_called_on_tensors_are_inlined() -> None:
         (lambda x: ga.spec(3), 1.0, "a spec"),
         (lambda x: x, "text", "argument 'x'"),
         (lambda x: x, [1.0, "text"], "argument 'x'"),
-        (lambda x: x, np.array([1j]), "complex128 is not supported"),
-        (lambda x: x, np.array(["a"]), "not supported"),
+        (lambda x: x, np.array(["a"]), "is not supported"),
         (lambda: 1.0, 1.0, "too many positional arguments"),
     ],
 )
