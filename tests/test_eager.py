@@ -201,3 +201,35 @@ def test_threads_do_not_share_no_grad():
         thread.start()
         thread.join()
     assert seen == [True]
+
+
+def test_each_result_of_an_op_has_its_own_value():
+    for matrix in ([[2.0, 1.0], [1.0, 3.0]], [[4.0, 0.0], [3.0, 5.0]]):
+        q, r = np.linalg.qr(ga.tensor(matrix))
+        np.testing.assert_allclose(q.numpy() @ r.numpy(), matrix, atol=1e-12)
+        np.testing.assert_allclose((r + 0).numpy(), np.linalg.qr(matrix)[1], atol=1e-12)
+
+
+def test_a_structure_met_often_keeps_its_value():
+    values = [float(np.log(np.exp(ga.tensor([800.0, 801.0])).sum())) for _ in range(eager.OFTEN + 2)]
+    assert values == [values[0]] * len(values)
+    assert values[0] == pytest.approx(801 + np.log1p(np.exp(-1)))
+
+
+def test_elements_can_be_written_without_a_gradient():
+    x = ga.tensor([1.0, 2.0, 3.0])
+    before = x + 0
+    x[1:] = 7
+    x[np.array([True, False, False])] = -1
+    np.testing.assert_array_equal(x.numpy(), [-1, 7, 7])
+    np.testing.assert_array_equal(before.numpy(), [1, 2, 3])
+
+
+def test_what_depends_on_no_input_is_known_while_tracing():
+    def f(x):
+        positions = ga.numpy.nonzero(ga.numpy.asarray([0, 1, 1]))[0]
+        return x[positions] * (2 if ga.numpy.ones(2).sum() > 1 else 1)
+
+    np.testing.assert_array_equal(ga.trace(f, np.ones(3))(np.arange(3.0)), [2, 4])
+    with pytest.raises(TraceError, match="not known while tracing"):
+        ga.trace(lambda x: ga.numpy.nonzero(x), np.ones(3))

@@ -8,7 +8,7 @@ import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.dims import Dim, Size
-from graphad.ir.types import DType, is_inexact
+from graphad.ir.types import DType, is_inexact, real_dtype
 from graphad.numpy.arguments import axis_of, check_device, dtype_of, is_number, refuse, shape_of, size_of
 from graphad.numpy.elementwise import where
 from graphad.numpy.shaping import expand_dims, moveaxis
@@ -153,7 +153,7 @@ def linspace(
     intervals = count - 1 if endpoint else count
     first, last, _ = promoted(start, stop, _FLOAT.type(0))
     first, last = broadcast_all([first, last])
-    places = ops.iota((count,), 0, first.dtype)
+    places = ops.cast(ops.iota((count,), 0, real_dtype(first.dtype)), first.dtype)
     places = expand_dims(places, tuple(range(1, first.ndim + 1))) if first.ndim else places
     single = intervals == 0
     step = last - first if single else (last - first) / constant(intervals, first.dtype)

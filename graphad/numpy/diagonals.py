@@ -50,14 +50,14 @@ def _lower(rows: Dim, columns: Dim, k: int) -> Tensor:
 def tril(m: Any, k: int = 0) -> Tensor:
     """y = m with 0 above diagonal k of its last two axes."""
     x = as_tensor(m)
-    return where(_lower(*_matrix_shape(x), k), x, 0)
+    return where(_lower(*_matrix_shape(x), k), x, x.zeros_like())
 
 
 @implements(np.triu)
 def triu(m: Any, k: int = 0) -> Tensor:
     """y = m with 0 below diagonal k of its last two axes."""
     x = as_tensor(m)
-    return where(_lower(*_matrix_shape(x), k - 1), 0, x)
+    return where(_lower(*_matrix_shape(x), k - 1), x.zeros_like(), x)
 
 
 def _matrix_shape(x: Tensor) -> tuple[Dim, Dim]:

@@ -23,6 +23,8 @@ def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = _NONE, append: Any =
     if n < 0:
         refuse(f"np.diff: n must not be negative, got {n}")
     k = axis_of(axis, x.ndim)
+    if n == 0:
+        return x
     ends = [prepend, x, append]
     parts = [_end(end, x, k) for end in ends if end is not _NONE and end is not None]
     x = concatenate(parts, k)

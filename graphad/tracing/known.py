@@ -14,8 +14,8 @@ from graphad.ir.dims import is_static
 from graphad.ir.leaf import Constant, Input, SizeValue
 from graphad.ir.node import Node, Value
 
-VALUES: weakref.WeakKeyDictionary[Node, np.ndarray[Any, Any]] = weakref.WeakKeyDictionary()
-"""Values already computed, by node (results with index 0)."""
+VALUES: weakref.WeakKeyDictionary[Node, tuple[np.ndarray[Any, Any], ...]] = weakref.WeakKeyDictionary()
+"""The results of nodes that are computed already."""
 
 
 def is_known(value: Value) -> bool:
