@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import FrozenInstanceError
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from graphad.ir.location import Location
 from graphad.ir.types import TensorType
@@ -15,24 +15,64 @@ if TYPE_CHECKING:
 ROLES = ("forward", "backward", "tangent", "update", "recompute")
 
 _serial = itertools.count().__next__
+_new = object.__new__
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False, weakref_slot=True)
-class Node:
+class _OpenNode:
+    """A node while its fields are set: plain stores cost a third of a frozen dataclass's, and graphs are all nodes."""
+
+    __slots__ = ("__weakref__", "inputs", "location", "op", "replica", "role", "scope", "serial", "types")
+
+    op: Op
+    inputs: tuple[Value, ...]
+    types: tuple[TensorType, ...]
+    location: Location | None
+    scope: str
+    role: str
+    replica: int
+    serial: int
+
+
+class Node(_OpenNode):
     """An op applied to values; immutable, compared by identity.
 
     `serial` grows with creation. Inputs exist before the node that uses them, so sorting nodes by it is a topological
     order, and the user's program order where no pass has rebuilt a node.
     """
 
-    op: Op
-    inputs: tuple[Value, ...]
-    types: tuple[TensorType, ...]
-    location: Location | None = None
-    scope: str = ""
-    role: str = "forward"
-    replica: int = 0
-    serial: int = field(default_factory=_serial)
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        op: Op,
+        inputs: tuple[Value, ...],
+        types: tuple[TensorType, ...],
+        location: Location | None = None,
+        scope: str = "",
+        role: str = "forward",
+        replica: int = 0,
+    ) -> Node:
+        """Make a node and close it."""
+        made = _new(_OpenNode)
+        made.op = op
+        made.inputs = inputs
+        made.types = types
+        made.location = location
+        made.scope = scope
+        made.role = role
+        made.replica = replica
+        made.serial = _serial()
+        made.__class__ = cls  # from here on it refuses stores
+        return made  # type: ignore[return-value]
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise FrozenInstanceError(f"a node cannot be changed (it was asked to set {name!r})")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise FrozenInstanceError(f"a node cannot be changed (it was asked to delete {name!r})")
+
+    def __reduce__(self) -> tuple[type[Node], tuple[object, ...]]:
+        return Node, (self.op, self.inputs, self.types, self.location, self.scope, self.role, self.replica)
 
     @property
     def outputs(self) -> tuple[Value, ...]:

@@ -14,7 +14,18 @@ from graphad.ir.node import Node, Value
 from graphad.ir.op import OPS
 from graphad.ir.parser import parse
 from graphad.ir.types import TensorType
-from tests.ir.sample_graphs import F64, all_dtypes, chain, constant, graph_holding_ops, graph_of, mlp, put, symbolic
+from tests.ir.sample_graphs import (
+    F64,
+    all_dtypes,
+    chain,
+    changed,
+    constant,
+    graph_holding_ops,
+    graph_of,
+    mlp,
+    put,
+    symbolic,
+)
 
 T = TensorType(F64, (2, 3))
 ADD, MUL, NEG, TANH, SUM = OPS["add"], OPS["mul"], OPS["neg"], OPS["tanh"], OPS["sum"]
@@ -81,7 +92,7 @@ def test_a_change_does_not_take_the_partner_of_the_same() -> None:
 def test_changed_constants_and_origin() -> None:
     def make(number: float, role: str, big: float) -> Value:
         made = put(MUL(), constant(number), put(SUM((0,)), constant(np.full(1000, big))))
-        return Value(dataclasses.replace(made.node, role=role), 0)
+        return Value(changed(made.node, role=role), 0)
 
     a = graph_of({}, lambda: make(2.0, "forward", 1.0))
     b = graph_of({}, lambda: make(3.0, "backward", 2.0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from graphad.ir.node import Node, Value
 from graphad.ir.op import OPS
 from graphad.ir.types import TensorType
 from graphad.ir.verify import verify
-from tests.ir.sample_graphs import F64, all_dtypes, chain, graph_holding_ops, graph_of, mlp, put, symbolic
+from tests.ir.sample_graphs import F64, all_dtypes, chain, changed, graph_holding_ops, graph_of, mlp, put, symbolic
 
 T = TensorType(F64, (2, 3))
 HERE = Location("model.py", 3, "y = tanh(x)")
@@ -32,7 +31,7 @@ def graph(**changes: Any) -> Graph:
     """A good graph of one node, with fields changed."""
     x, y = values()
     if "node" in changes:
-        y = Value(dataclasses.replace(y.node, inputs=(x,), **changes.pop("node")), 0)
+        y = Value(changed(y.node, inputs=(x,), **changes.pop("node")), 0)
     arguments, result = flat_containers(1, 1)
     fields: dict[str, Any] = {
         "name": "g",
