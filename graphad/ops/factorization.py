@@ -91,7 +91,7 @@ class Cholesky(General):
         turned = adjoint(y)
         pulled = triangular_solve(turned, half, lower=False)
         pulled = adjoint(triangular_solve(turned, adjoint(pulled), lower=False))
-        return (to_lower(0.5 * (pulled + adjoint(pulled))),)
+        return (to_lower(pulled),)
 
     def jvp(
         self,

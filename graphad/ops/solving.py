@@ -147,23 +147,27 @@ class TriangularSolve(System):
         return x
 
     def evaluate_into(self, out: tuple[Array, ...], a: Array, b: Array) -> None:  # type: ignore[override]
-        # NumPy has no triangular solve, but a general one, which neither pivots nor changes an upper triangle. So the
-        # diagonal is taken in blocks, and lower triangles are turned round.
         (x,) = out
         if not self.unit and (np.diagonal(a, axis1=-2, axis2=-1) == 0).any():
             raise np.linalg.LinAlgError("Singular matrix")  # before anything is written
-        if self.lower:
-            a, b, x = a[..., ::-1, ::-1], b[..., ::-1, :], x[..., ::-1, :]
-        np.copyto(x, b)
         n = a.shape[-1]
-        for stop in range(n, 0, -BLOCK):
-            start = max(stop - BLOCK, 0)
-            triangle = np.triu(a[..., start:stop, start:stop])
-            if self.unit:
-                triangle[..., range(stop - start), range(stop - start)] = 1
-            solved = np.linalg.solve(triangle, x[..., start:stop, :])
-            x[..., start:stop, :] = solved
-            x[..., :start, :] -= np.matmul(a[..., :start, start:stop], solved)
+        starts = range(0, n, BLOCK)
+        for start in starts if self.lower else reversed(starts):
+            stop = min(start + BLOCK, n)
+            known = slice(0, start) if self.lower else slice(stop, n)
+            rest = b[..., start:stop, :] - np.matmul(a[..., start:stop, known], x[..., known, :])
+            x[..., start:stop, :] = self._solve_block(a[..., start:stop, start:stop], rest)
+
+    def _solve_block(self, a: Array, b: Array) -> Array:
+        # NumPy has no triangular solve, but a general one, which neither pivots nor changes an upper triangle. So a
+        # lower triangle is turned round.
+        if self.lower:
+            a, b = a[..., ::-1, ::-1], b[..., ::-1, :]
+        triangle = np.triu(a)
+        if self.unit:
+            triangle[..., range(a.shape[-1]), range(a.shape[-1])] = 1
+        x = np.linalg.solve(triangle, b)
+        return np.asarray(x[..., ::-1, :] if self.lower else x)
 
     def solve_adjoint(self, a: Tensor, b: Tensor) -> Tensor:
         return apply(TriangularSolve(not self.lower, self.unit), adjoint(a), b)

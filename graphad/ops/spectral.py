@@ -4,10 +4,11 @@ Sources of the derivatives: Giles 2008, 3.1 and 3.2; J. Townsend, "Differentiati
 2016. (The eigenvalues of general matrices belong here too; they are complex.)
 
 Where eigenvalues (or singular values) agree, their vectors are any basis of the space they share, and no derivative of
-the vectors exists. The rules leave out how such vectors turn into each other (`reciprocal_gaps` is 0 there), as the
-derivative of a basis that turns no further than it must. So first derivatives are right for all functions that do not
-depend on the basis within such a space: of the values alone, symmetric in equal ones; of the projections on the spaces.
-They are not for functions that treat equal values differently, and second derivatives leave the turning out as well.
+the vectors exists. The rules leave out how such vectors turn into each other (`reciprocal_gaps` is 0 there), as of a
+basis that turns no further than it must. So first derivatives are right for functions of the values alone that are
+symmetric in equal ones, for projections on the spaces, and for the polar factor u vh. They are not for a function of
+the matrix put together from both, as ``v f(w) v^H`` (write it with products, or `Expm`), nor, of what is right, are
+second derivatives.
 """
 
 from __future__ import annotations
@@ -209,7 +210,7 @@ class Svd(General):
         operands: tuple[Tensor, ...],
         results: tuple[Tensor, ...],
     ) -> tuple[Tensor | None, ...]:
-        """Townsend 2016, (31), with f[i, j] = 1 / (s[j]^2 - s[i]^2); of the adjoint, where a is wide."""
+        """The transpose of the JVP; of the adjoint, where a is wide."""
         (gu, gs, gvh), (u, s, vh) = cotangents, results
         if not self.wide:
             return (_pulled(gu, gs, gvh, u, s, vh),)
@@ -223,7 +224,11 @@ class Svd(General):
         operands: tuple[Tensor, ...],
         results: tuple[Tensor, ...],
     ) -> tuple[Tensor | None, ...]:
-        """ds = diag(p), du = u (f o (p s + s p^H)) + (1 - u u^H) da v / s, dv = v (f o (s p + p^H s)); p = u^H da v."""
+        """ds = diag(p), du = u (f + g) + (1 - u u^H) da v / s, dv = v (f - g), with p = u^H da v.
+
+        ``f[i, j] = (p + p^H)[i, j] / 2 (s[j] - s[i])`` and ``g[i, j] = (p - p^H)[i, j] / 2 (s[j] + s[i])``: Townsend
+        2016, (16) to (18), with his sums over ``s[j]^2 - s[i]^2`` split in two.
+        """
         (da,), (u, s, vh) = tangents, results
         if da is None:
             return None, None, None
@@ -242,30 +247,34 @@ class Svd(General):
 def _pulled(
     gu: Tensor | None, gs: Tensor | None, gvh: Tensor | None, u: Tensor, s: Tensor, vh: Tensor
 ) -> Tensor | None:
-    """Return the cotangent of a tall matrix."""
+    """Return the cotangent of a tall matrix: the transpose of `_pushed`."""
     inner: list[Tensor | None] = [None if gs is None else diagonal_matrix(gs)]
-    outer: Tensor | None = None
-    if gu is not None:
-        turned = matmul(adjoint(u), gu)
-        inner.append(_reciprocal_gaps_of_squares(s) * (turned - adjoint(turned)) * row(s))
-        outer = (gu - matmul(u, turned)) * row(_safe_reciprocal(s))
-    if gvh is not None:
-        turned = matmul(vh, adjoint(gvh))
-        inner.append(column(s) * _reciprocal_gaps_of_squares(s) * (turned - adjoint(turned)))
+    along_u = None if gu is None else matmul(adjoint(u), gu)
+    along_v = None if gvh is None else matmul(vh, adjoint(gvh))
+    together = add_all([along_u, along_v])
+    apart = add_all([along_u, None if along_v is None else -along_v])
+    if together is not None and apart is not None:
+        inner.append(0.5 * reciprocal_gaps(s) * (together - adjoint(together)))
+        inner.append(0.5 * _reciprocal_sums(s) * (apart - adjoint(apart)))
     middle = add_all(inner)
-    pulled = add_all([None if middle is None else matmul(u, middle), outer])
+    pulled = None if middle is None else matmul(u, middle)
+    if gu is not None and along_u is not None:
+        pulled = add_all([pulled, (gu - matmul(u, along_u)) * row(_safe_reciprocal(s))])
     return None if pulled is None else matmul(pulled, vh)
 
 
 def _pushed(da: Tensor, u: Tensor, s: Tensor, vh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the tangents of u, s and vh of a tall matrix."""
+    """Return the tangents of u, s and vh of a tall matrix.
+
+    In the coordinates of the vectors, the symmetric part of da turns u and v together, by the gaps between singular
+    values, and the other part turns them apart, by their sums: only the first has no limit at equal singular values.
+    """
     moved = matmul(da, adjoint(vh))
     p = matmul(adjoint(u), moved)
-    gaps, turned = _reciprocal_gaps_of_squares(s), adjoint(p)
-    du = matmul(u, gaps * (p * row(s) + column(s) * turned))
-    du = du + (moved - matmul(u, p)) * row(_safe_reciprocal(s))
-    dv_in_v = gaps * (column(s) * p + turned * row(s))
-    return du, diagonal(p), matmul(adjoint(dv_in_v), vh)
+    together = 0.5 * reciprocal_gaps(s) * (p + adjoint(p))
+    apart = 0.5 * _reciprocal_sums(s) * (p - adjoint(p))
+    du = matmul(u, together + apart) + (moved - matmul(u, p)) * row(_safe_reciprocal(s))
+    return du, diagonal(p), matmul(adjoint(together - apart), vh)
 
 
 class SingularValues(General):
@@ -330,20 +339,22 @@ def _diagonal_of_product(a: Tensor, b: Tensor) -> Tensor:
     return reduce_sum(a * adjoint(b), (a.ndim - 1,))
 
 
-def _reciprocal_gaps_of_squares(s: Tensor) -> Tensor:
-    """Return ``f[i, j] = 1 / (s[j]^2 - s[i]^2)``, 0 where the two agree to within rounding."""
+def _reciprocal_sums(s: Tensor) -> Tensor:
+    """Return ``f[i, j] = 1 / (s[i] + s[j])``, 0 where both are 0 to within rounding of the largest."""
     pairs = (*s.shape, s.shape[-1])
-    total = broadcast_to(row(s), pairs) + broadcast_to(column(s), pairs)
-    nothing = total <= 0
-    gaps = reciprocal_gaps(s)
-    return where(nothing, gaps.zeros_like(), gaps / where(nothing, ones(pairs, s.dtype), total))
+    sums = broadcast_to(row(s), pairs) + broadcast_to(column(s), pairs)
+    nothing = broadcast_to(column(column(_noise(s))), pairs) >= sums
+    return where(nothing, sums.zeros_like(), 1 / where(nothing, ones(pairs, s.dtype), sums))
 
 
 def _safe_reciprocal(s: Tensor) -> Tensor:
     """Return 1 / s, and 0 where s is 0 to within rounding of the largest."""
-    noise = float(np.finfo(s.dtype).eps) * reduce_sum(s, (s.ndim - 1,))
-    tiny = broadcast_to(column(noise), s.shape) >= s
+    tiny = broadcast_to(column(_noise(s)), s.shape) >= s
     return where(tiny, s.zeros_like(), 1 / where(tiny, ones(s.shape, s.dtype), s))
+
+
+def _noise(s: Tensor) -> Tensor:
+    return float(np.finfo(s.dtype).eps) * reduce_sum(s, (s.ndim - 1,))
 
 
 eigvalsh = function_of(Eigvalsh)

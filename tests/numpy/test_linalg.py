@@ -12,6 +12,7 @@ import graphad as ga
 import graphad.numpy as gnp
 from graphad.ir.errors import OpTypeError, TraceError
 from graphad.ir.samples import positive_definite, well_conditioned
+from graphad.tracing.protocols import FUNCTIONS
 
 from .comparing import Array, check, random
 
@@ -272,6 +273,36 @@ def test_svd_of_matrices_that_are_symmetric_by_their_lower_triangle() -> None:
     np.testing.assert_allclose(s, np.linalg.svd(a, hermitian=True)[1], atol=1e-12)
 
 
+def test_the_polar_factor_where_singular_values_repeat() -> None:
+    weights = random(3, 3)
+
+    def polar(x: Any) -> Any:
+        u, _, vh = np.linalg.svd(x)
+        return np.sum(weights * (u @ vh))
+
+    rotation = np.linalg.qr(random(3, 3))[0]
+    for a in (np.eye(3), rotation @ np.diag([2.0, 1.0, 1.0]), rotation @ np.diag([3.0, 2.0, 1.0])):
+        np.testing.assert_allclose(gradient(polar, a), differences(polar, a), atol=1e-8)
+        forward = [ga.jvp(polar, (a,), (e.reshape(3, 3),))[1] for e in np.eye(9)]
+        np.testing.assert_allclose(np.reshape(forward, (3, 3)), gradient(polar, a), atol=1e-12)
+
+
+def test_low_rank_has_finite_derivatives_of_singular_vectors() -> None:
+    a = np.outer(random(3), random(2))
+    for function in (
+        lambda x: np.sum(np.linalg.svd(x, full_matrices=False)[0]),
+        lambda x: np.sum(np.linalg.svd(x)[2]),
+        lambda x: np.linalg.norm(x, "nuc"),
+    ):
+        assert np.isfinite(gradient(function, a)).all()
+
+    def largest(x: Any) -> Any:
+        u, s, vh = np.linalg.svd(x, full_matrices=False)
+        return np.sum(s[0] * np.outer(u[:, 0], vh[0]))
+
+    np.testing.assert_allclose(gradient(largest, a), differences(largest, a), atol=1e-6)
+
+
 # Systems
 
 
@@ -442,6 +473,12 @@ def test_cross_of_vectors_in_the_plane() -> None:
 
 
 # Refusals
+
+
+def test_every_name_of_numpys_namespace_has_a_meaning() -> None:
+    names = [name for name in np.linalg.__all__ if callable(getattr(np.linalg, name)) and name != "LinAlgError"]
+    assert sorted([name for name in names if not hasattr(gnp.linalg, name)]) == ["eig", "eigvals"]
+    assert all(getattr(np.linalg, name) in FUNCTIONS for name in names)
 
 
 @pytest.mark.parametrize(
