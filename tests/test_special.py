@@ -15,6 +15,7 @@ import graphad.special as special
 from graphad.files import load, save
 from graphad.ir.errors import OpTypeError, TraceError
 from graphad.ir.types import as_dtype
+from graphad.ops.tail_integrals import beta_tail, gamma_tail
 
 INF, NAN = np.inf, np.nan
 
@@ -210,6 +211,19 @@ def test_betainc_by_its_shapes_is_symmetric_and_closed_where_one_shape_is_1():
         np.ones((4, 5)), a + 0 * x, 1 - x + 0 * a
     )
     np.testing.assert_allclose(by_b, -other, rtol=1e-9, atol=1e-14)
+
+
+def test_tail_integrals_are_finite_and_negative_wherever_the_arguments_lie():
+    # The distribution functions fall with the first shape; only where one shape is 1e13 times the other do digits end.
+    rng = np.random.default_rng(0)
+    a, b = 10 ** rng.uniform(-6, 6, (2, 3000))
+    for log_x in (rng.uniform(-800, 800, 3000), np.log(a) + rng.normal(size=3000) / np.sqrt(a)):
+        tails = gamma_tail(1, a, log_x)
+        assert np.all(np.isfinite(tails)) and np.all(tails < 0)
+    for log_odds in (rng.uniform(-700, 700, 3000), np.log(a / b) + rng.normal(size=3000)):
+        tails = beta_tail((1, 0), a, b, log_odds)
+        assert np.all(np.isfinite(tails)) and np.all(tails < 1e-15)
+    assert np.isnan(gamma_tail(1, np.array([NAN, 1.0, -1.0, 0.0]), np.array([0.0, NAN, 0.0, 0.0]))).all()
 
 
 def test_gammaincc_is_what_gammainc_leaves():

@@ -131,7 +131,8 @@ def gamma_tail(order: int, a: Array, log_x: Array) -> Array:
             return np.asarray(bell(lambda k, _: s - psi[0] if k == 1 else -psi[k - 1], order, 0))
 
         upper = np.minimum(np.sqrt(2 * CUT / x), np.maximum(2.0, np.log(4.5 * CUT) - end))
-        start = np.where(side > 0, upper, CUT / a + 1)
+        # The drop is convex, so that its slope at 0 gives a bound as well: the better one far from the mode.
+        start = np.minimum(np.where(side > 0, upper, CUT / a + 1), CUT / np.abs(x - a))
         splits = [np.full_like(a, 6.0), np.full_like(a, 36.0)]
         return np.where(valid, -side * _tail(drop, slope, start, splits, weight), np.nan)
 
@@ -178,6 +179,7 @@ def beta_tail(order: Index, a: Array, b: Array, log_odds: Array) -> Array:
             return np.asarray(bell(cumulant, i, j))
 
         start = (CUT + (first + last) * np.logaddexp(0, limit)) / first
+        start = np.minimum(start, CUT / np.maximum(slope(np.zeros_like(x)), 0))
         splits = [limit - 6, limit + 6, limit + 36]
         return np.where(valid, np.where(swap, -1, 1) * _tail(drop, slope, start, splits, weight), np.nan)
 
