@@ -77,12 +77,12 @@ class Node(_OpenNode):
     @property
     def outputs(self) -> tuple[Value, ...]:
         """Return the values this node gives."""
-        return tuple(Value(self, i) for i in range(len(self.types)))
+        return (Value(self, 0),) if len(self.types) == 1 else tuple([Value(self, i) for i in range(len(self.types))])
 
     @property
     def input_types(self) -> tuple[TensorType, ...]:
         """Return the types of the operands."""
-        return tuple(v.node.types[v.index] for v in self.inputs)
+        return tuple([v[0].types[v[1]] for v in self.inputs])
 
     def __repr__(self) -> str:
         operands = ", ".join(str(t) for t in self.input_types)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -101,31 +101,32 @@ def sweep(graph: Graph, visit: Callable[[Node], Results | None]) -> Graph:
     """Rebuild a graph front to back: `visit` gets each node with its operands replaced already, and returns the values
     to use for its results, or None to keep it. Nodes that do not change are shared with the old graph.
     """
-    final: dict[Value, Value] = {}
+    final: dict[Node, Results] = {}
     with recording() as assumptions, emitting():
         for node in graph.nodes[len(graph.inputs) :]:
-            inputs = node.inputs
-            current = node
-            if final:
-                replaced = tuple([final.get(v, v) for v in inputs])
-                if replaced != inputs:
-                    current = with_inputs(node, replaced)
+            current = updated(node, final)
             results = visit(current)
-            if results is None:
-                if current is not node:
-                    for i in range(len(node.types)):
-                        final[Value(node, i)] = Value(current, i)
-            else:
-                for i, result in enumerate(results):
-                    final[Value(node, i)] = result
+            if results is not None:
+                final[node] = results
+            elif current is not node:
+                final[node] = current.outputs
     if not final:
         return graph
-    return graph.with_outputs([final.get(v, v) for v in graph.outputs], assumptions=assumptions)
+    return graph.with_outputs(latest(graph.outputs, final), assumptions=assumptions)
 
 
-def with_inputs(node: Node, inputs: tuple[Value, ...]) -> Node:
-    """Return a node like `node` with other operands of the same types."""
-    return Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
+def updated(node: Node, final: Mapping[Node, Results]) -> Node:
+    """Return the node with operands as `final` has them: itself where none of their nodes is there."""
+    for value in node.inputs:
+        if value[0] in final:
+            inputs = latest(node.inputs, final)
+            return Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
+    return node
+
+
+def latest(values: tuple[Value, ...], final: Mapping[Node, Results]) -> Results:
+    """Return what became of values, by what the results of their nodes became."""
+    return tuple([final[value[0]][value[1]] if value[0] in final else value for value in values])
 
 
 def imitate(here: Emission, node: Node) -> None:
@@ -221,7 +222,7 @@ class _Rewriter:
         self.index = _index(tuple(rules))
         self.journal = journal
         self.settled: set[Node] = {v[0] for v in graph.inputs}
-        self.final: dict[Value, Value] = {}
+        self.final: dict[Node, Results] = {}
         self.known: dict[Any, Node] = {}
         self.reads: Counter[Value] = Counter()
         self.counting = any("uses" in r.parameters for r in rules)
@@ -237,13 +238,13 @@ class _Rewriter:
                 self.normalise(node)
         if not final:
             return self.graph
-        outputs = [final.get(v, v) for v in self.graph.outputs]
-        return self.graph.with_outputs(outputs, assumptions=assumptions)
+        return self.graph.with_outputs(latest(self.graph.outputs, final), assumptions=assumptions)
 
-    def replace(self, old: Value, new: Value) -> None:
-        self.final[old] = new
+    def replace(self, node: Node, results: Results) -> None:
+        self.final[node] = results
         if self.counting:
-            self.reads[new] += self.reads[old]
+            for old, new in zip(node.outputs, results, strict=True):
+                self.reads[new] += self.reads[old]
 
     def normalise(self, start: Node) -> None:
         """Rewrite `start`, and the new nodes its replacements bring, until no rule fires on any of them."""
@@ -261,9 +262,9 @@ class _Rewriter:
             if node in waiting:
                 agenda.pop()
                 current, replacement = waiting.pop(node)
-                result = final.get(replacement, replacement)
+                result = latest((replacement,), final)
                 for each in {node, current}:
-                    self.replace(Value(each, 0), result)
+                    self.replace(each, result)
                     settled.add(each)
                 continue
             unsettled = [v[0] for v in node.inputs if v[0] not in settled]
@@ -282,19 +283,14 @@ class _Rewriter:
         """Settle a node whose operands are settled; where a rule fires, return its name, the node (with operands
         replaced) and the replacement instead.
         """
-        settled, final, inputs = self.settled, self.final, node.inputs
-        current = node
-        if final:
-            replaced = tuple([final.get(v, v) for v in inputs])
-            if replaced != inputs:
-                current = with_inputs(node, replaced)
+        settled = self.settled
+        current = updated(node, self.final)
         known = self.known.setdefault(node_key(current), current)
         if known is not current and known in settled:
             # The same computation stands there already. One node for both lets patterns see that they agree.
             settled.add(node)
             self.journal.counts["merge"] += 1
-            for i in range(len(node.types)):
-                self.replace(Value(node, i), final.get(Value(known, i), Value(known, i)))
+            self.replace(node, self.final.get(known) or known.outputs)
             return None
         fired = self.fire(current) if len(current.types) == 1 else None
         if fired is not None:
@@ -302,8 +298,7 @@ class _Rewriter:
         settled.add(node)
         if current is not node:
             settled.add(current)
-            for i in range(len(node.types)):
-                self.replace(Value(node, i), Value(current, i))
+            self.replace(node, current.outputs)
         return None
 
     def fire(self, node: Node) -> tuple[str, Value] | None:
