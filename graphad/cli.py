@@ -19,7 +19,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -60,9 +60,15 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say in one line what is wrong, and where to look."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    top = argparse.ArgumentParser(prog="graphad", description="Look at, optimise, run and compare graphs.")
+    top = _Parser(prog="graphad", description="Look at, optimise, run and compare graphs.")
     top.add_argument("--version", action="version", version=f"graphad {ga.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

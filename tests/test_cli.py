@@ -124,7 +124,9 @@ def test_damaged_files_are_one_line(saved, tmp_path, capsys):
         assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_wrong_usage_exits_with_2(capsys):
+@pytest.mark.parametrize("arguments", [[], ["paint"], ["show"], ["show", "x", "--paint"]])
+def test_wrong_usage_exits_with_2_and_one_line(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
-        main(["paint"])
+        main(arguments)
     assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 import zlib
@@ -351,3 +352,10 @@ def test_booleans_that_are_none(tmp_path: Path) -> None:
     save(graph_of({}, lambda: constant(np.zeros(20, bool))), tmp_path / "g")
     header, structure, data = parts((tmp_path / "g").read_bytes())
     refused(tmp_path, assemble(header, structure, data[:-1] + b"\x02"), "neither 0 nor 1")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_saved_graph_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "usual").write_bytes(b"")
+    save(chain(3), tmp_path / "g.safetensors")
+    assert (tmp_path / "g.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode

@@ -64,8 +64,11 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
     beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
     try:
         try:
+            beside.touch()
+            usual = beside.stat().st_mode  # safetensors makes files that only their owner can read
             save_file(tensors, str(beside), metadata)
-        except SafetensorError as error:
+            beside.chmod(usual)
+        except (SafetensorError, OSError) as error:
             raise OSError(f"{target} cannot be written: {error}") from error
         with beside.open("rb+") as written:
             os.fsync(written.fileno())
