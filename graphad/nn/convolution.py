@@ -8,6 +8,7 @@ import graphad.ops as ops
 from graphad.ir.dims import Dim, at_least, static
 from graphad.nn.arguments import Pads, each_axis, pads_of
 from graphad.numpy.arguments import refuse
+from graphad.ops.convolution import turned_kernel
 from graphad.tracing.coerce import promoted
 from graphad.tracing.tensor import Tensor
 
@@ -75,13 +76,11 @@ def conv_transpose(
         pads: Pads = tuple(_same(extent, s) for extent, s in zip(extents, strides, strict=True))
     else:
         pads = pads_of(padding, sizes, kernel.shape[2:], strides, dilation)
-    inner = kernel.shape[1]
-    turned = ops.flip(_swapped(kernel, groups), range(2, count + 2))
     around = [
         (extent - 1 - low, extent - 1 - high + extra)
         for extent, (low, high), extra in zip(extents, pads, more, strict=True)
     ]
-    turned = ops.reshape(turned, (inner * groups, kernel.shape[0] // groups, *kernel.shape[2:]))
+    turned = turned_kernel(kernel, groups)
     return ops.conv(image, turned, (1,) * count, around, dilation, strides, groups)
 
 
@@ -90,14 +89,6 @@ def _same(extent: Dim, stride: int) -> tuple[Dim, Dim]:
     total = static(extent) - stride
     before = max(total // 2, 0)
     return before, total - before
-
-
-def _swapped(w: Tensor, groups: Dim) -> Tensor:
-    """Return [groups * inner, outer, *kernel] of [groups * outer, inner, *kernel]."""
-    outer, inner, kernel = w.shape[0] // groups, w.shape[1], w.shape[2:]
-    split = ops.reshape(w, (groups, outer, inner, *kernel))
-    swapped = ops.transpose(split, (0, 2, 1, *range(3, split.ndim)))
-    return ops.reshape(swapped, (groups * inner, outer, *kernel))
 
 
 def _operands(x: Any, w: Any, name: str) -> list[Tensor]:

@@ -12,6 +12,7 @@ from graphad.ir.dims import Dim
 from graphad.nn.arguments import Pads, each_axis, pads_of
 from graphad.numpy import pad
 from graphad.numpy.arguments import averaging_dtype, refuse
+from graphad.ops.windows import window_max, window_min, window_sum
 from graphad.tracing.coerce import as_tensor
 from graphad.tracing.tensor import Tensor
 
@@ -87,16 +88,16 @@ def _reduced(x: Tensor, reduction: str, window: Any, strides: Any, padding: Any,
     shape = ((*ones, *window), (*ones, *strides), (*ones, *dilation))
     around: Pads = (((0, 0),) * fixed) + pads
     if reduction == "sum":
-        return ops.window_sum(_surrounded(x, around), *shape)
+        return window_sum(_surrounded(x, around), *shape)
     if reduction == "mean":
         x = x.astype(averaging_dtype(x.dtype))
-        total = ops.window_sum(_surrounded(x, around), *shape)
+        total = window_sum(_surrounded(x, around), *shape)
         mean: Tensor = total / _counts(x, around, shape, total)
         return mean
     if reduction in ("max", "min"):
         limit = _limit(x, reduction)
         padded = pad(x, around, constant_values=limit) if _grows(around) else x
-        return (ops.window_max if reduction == "max" else ops.window_min)(padded, *shape)
+        return (window_max if reduction == "max" else window_min)(padded, *shape)
     return refuse(f"reduction must be 'sum', 'mean', 'max' or 'min', not {reduction!r}")
 
 
@@ -123,7 +124,7 @@ def _counts(x: Tensor, pads: Pads, shape: tuple[Sequence[int], ...], total: Tens
     window, strides, dilation = (
         [1 if whole else n for n, whole in zip(numbers, unpadded, strict=True)] for numbers in shape
     )
-    counted = ops.window_sum(_surrounded(ops.ones(sizes, x.dtype), pads), window, strides, dilation)
+    counted = window_sum(_surrounded(ops.ones(sizes, x.dtype), pads), window, strides, dilation)
     return ops.broadcast_to(counted * places, total.shape)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.dims import Dim
-from graphad.numpy.arguments import is_number, known, refuse, size_of, untraceable
+from graphad.numpy.arguments import elements, is_number, known, refuse, size_of, untraceable
 from graphad.numpy.creation import linspace
 from graphad.numpy.elementwise import where
 from graphad.numpy.joining import concatenate
@@ -25,14 +26,17 @@ _INDEX = np.dtype(np.int64)
 def bincount(x: Any, /, weights: Any = None, minlength: Any = 0, *, length: Any = None) -> Tensor:
     """y[k] = how often k occurs in x, or the sum of its `weights` (float64), for k < `length`.
 
-    The length is given as `length`, or as `minlength` for NumPy's name: what x holds beyond it, or below 0, is an
-    IndexError when the graph runs.
+    The length is given as `length`, or as `minlength` for NumPy's name, unless x is known. What a traced x holds
+    beyond it, or below 0, is an IndexError when the graph runs.
     """
     index = as_tensor(x)
     if index.ndim != 1 or index.dtype.kind not in "iub":
         refuse(f"np.bincount needs one axis of integers, not {index.type}")
     n = size_of(minlength if length is None else length)
-    if length is None and n == 0:
+    found = elements(index) if length is None else None
+    if found is not None:
+        n = builtins.max(n, int(found.max(initial=-1)) + 1)
+    elif length is None and n == 0:
         untraceable(
             "np.bincount gives as many counts as the largest element says, which is not known while tracing. "
             "Give their number: np.bincount(x, minlength=n) with n larger than any element"
@@ -129,9 +133,12 @@ def _size_needed(name: str) -> NoReturn:
 
 def _unique(x: Any, size: Any, fill_value: Any, equal_nan: bool, name: str) -> UniqueAll:
     """Return the first `size` different elements in ascending order; `fill_value`, or the smallest, where fewer are."""
-    if size is None:
-        _size_needed(name)
     t = as_tensor(x)
+    if size is None:
+        found = elements(t)
+        if found is None:
+            _size_needed(name)
+        size = len(np.unique(found, equal_nan=equal_nan))
     flat = ravel(t)
     wanted, n = size_of(size), flat.shape[0]
     if n == 0:
@@ -176,7 +183,7 @@ def unique(
     size: Dim | None = None,
     fill_value: Any = None,
 ) -> Any:
-    """Return the first `size` different elements in ascending order.
+    """Return the first `size` different elements in ascending order; all of them, where the elements are known.
 
     Where there are fewer, `fill_value` (the smallest element if not given) fills up, with count 0. With
     `return_index`, `return_inverse` or `return_counts`, also the positions where they first occur, for each element

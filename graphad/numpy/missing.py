@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import graphad.ops as ops
+from graphad.ir.types import is_inexact
 from graphad.numpy.arguments import averaging_dtype, axes_of, dtype_of, no_out
 from graphad.numpy.elementwise import where as choose
 from graphad.numpy.reductions import _NONE, argmax, argmin, max, min, prod, sum
@@ -21,12 +22,12 @@ _BOOL = np.dtype(np.bool_)
 def without_nan(a: Any, value: Any) -> Tensor:
     """Return a with `value` in place of nan."""
     x = as_tensor(a)
-    return x if x.dtype.kind != "f" else ops.where(ops.isnan(x), ops.full(x.shape, value, x.dtype), x)
+    return x if not is_inexact(x.dtype) else ops.where(ops.isnan(x), ops.full(x.shape, value, x.dtype), x)
 
 
 def _present(x: Tensor, where: Any) -> Any:
     """Return where x is not nan and `where` holds, as the `where` of a reduction."""
-    if x.dtype.kind != "f":
+    if not is_inexact(x.dtype):
         return where
     there = ops.logical_not(ops.isnan(x))
     if where is _NONE or where is True:

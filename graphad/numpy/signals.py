@@ -9,6 +9,7 @@ import numpy as np
 import graphad.ops as ops
 from graphad.ir.dims import at_least
 from graphad.numpy.arguments import refuse
+from graphad.numpy.elementwise import conj
 from graphad.tracing.coerce import promoted
 from graphad.tracing.protocols import implements
 from graphad.tracing.tensor import Tensor
@@ -30,11 +31,11 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Tensor:
 
 @implements(np.correlate)
 def correlate(a: Any, v: Any, mode: str = "valid") -> Tensor:
-    """y[k] = sum over n of a[n + k] v[n]; `mode` as in `convolve`."""
+    """y[k] = sum over n of a[n + k] conj(v[n]); `mode` as in `convolve`."""
     x, w = _operands(a, v, "correlate")
     if not at_least(x.shape[0], w.shape[0]):
-        return ops.flip(_slid(w, x, mode), (0,))
-    return _slid(x, w, mode)
+        return ops.flip(_slid(conj(w), x, mode), (0,))
+    return _slid(x, conj(w), mode)
 
 
 def _operands(a: Any, v: Any, name: str) -> list[Tensor]:

@@ -107,7 +107,6 @@ from graphad.ops.transcendental import (
     tan,
     tanh,
 )
-from graphad.ops.windows import window_max, window_min, window_sum
 
 __all__ = [
     "Fused",
@@ -232,8 +231,5 @@ __all__ = [
     "trunc",
     "update_slice",
     "where",
-    "window_max",
-    "window_min",
-    "window_sum",
     "zeros",
 ]

@@ -15,7 +15,7 @@ from graphad.ir.dims import Dim, at_least, divides, equal, product, static
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
 from graphad.ir.op import Bilinear
-from graphad.ir.samples import integers, real, sample
+from graphad.ir.samples import complex_, integers, real, sample
 from graphad.ir.types import TensorType
 from graphad.ops.creation import zeros
 from graphad.ops.shape import batch_size, flip, reshape, transpose
@@ -97,11 +97,13 @@ class Conv(Bilinear):
             dilation=(1,),
             lhs_dilation=(1,),
         ),
+        sample(complex_(1, 2, 4), complex_(2, 2, 2), strides=(1,), padding=((1, 0),), dilation=(1,), lhs_dilation=(1,)),
+        sample(complex_(1, 1, 4), complex_(1, 1, 2), strides=(1,), padding=((0, 0),), dilation=(1,), lhs_dilation=(1,)),
         sample(integers(2, 2, 5), integers(3, 2, 2), strides=(1,), padding=((1, 0),), dilation=(1,), lhs_dilation=(2,)),
     )
 
     def infer(self, x: TensorType, w: TensorType) -> TensorType:  # type: ignore[override]
-        if x.dtype != w.dtype or x.dtype.kind not in "iuf":
+        if x.dtype != w.dtype or x.dtype.kind == "b":
             fail("operands must be numbers of one dtype")
         count = x.ndim - 2
         if count < 0 or w.ndim != x.ndim:
@@ -130,11 +132,20 @@ class Conv(Bilinear):
         return sizes
 
     def evaluate(self, x: Array, w: Array) -> Array:  # type: ignore[override]
+        space = [static(n) for n in self._space(x.shape[2:], w.shape[2:])]
+        y = np.empty((x.shape[0], w.shape[0], *space), x.dtype)
+        self.evaluate_into((y,), x, w)
+        return y
+
+    def evaluate_into(self, out: tuple[Array, ...], x: Array, w: Array) -> None:  # type: ignore[override]
         from graphad.ops.convolution_numpy import convolve
 
+        (y,) = out
+        target = y if y.flags.c_contiguous else np.empty(y.shape, y.dtype)
         pads = tuple((static(low), static(high)) for low, high in self.padding)
-        space = [static(n) for n in self._space(x.shape[2:], w.shape[2:])]
-        return convolve(x, w, tuple(space), self.strides, pads, self.dilation, self.lhs_dilation, static(self.groups))
+        convolve(target, x, w, self.strides, pads, self.dilation, self.lhs_dilation, static(self.groups))
+        if target is not y:
+            np.copyto(y, target)
 
     def vjp(
         self,
@@ -150,12 +161,13 @@ class Conv(Bilinear):
 
     def _pull_to_kernel(self, g: Tensor, x: Tensor, w: Tensor) -> Tensor:
         """Return dw[o,i,k] = sum over n, t of x'[n, i, t*stride + k*dilation] g[n,o,t]: batch and channels swapped."""
-        n, groups, space = x.shape[0], self.groups, x.shape[2:]
-        inner = x.shape[1] // groups
-        image = reshape(
-            transpose(reshape(x, (n, groups, inner, *space)), _order(len(space) + 3, 2, 1, 0)),
-            (inner, groups * n, *space),
-        )
+        groups, space = self.groups, x.shape[2:]
+        if groups == 1:
+            image = transpose(x, _order(x.ndim, 1, 0))
+        else:
+            n, inner = x.shape[0], x.shape[1] // groups
+            split = transpose(reshape(x, (n, groups, inner, *space)), _order(x.ndim + 1, 2, 1, 0))
+            image = reshape(split, (inner, groups * n, *space))
         kernel = transpose(g, _order(g.ndim, 1, 0))
         pads = []
         for axis, (low, _) in enumerate(self.padding):
@@ -217,12 +229,20 @@ def conv(
     return apply(Conv(tuple(strides), pads, tuple(dilation), tuple(lhs_dilation), groups), x, w)
 
 
+def turned_kernel(w: Tensor, groups: Dim) -> Tensor:
+    """Return the kernel of the transposed convolution: reversed in space, channels in and out of each group swapped."""
+    turned = flip(w, range(2, w.ndim))
+    if groups == 1:
+        return transpose(turned, _order(w.ndim, 1, 0))
+    out, inner, kernel = w.shape[0] // groups, w.shape[1], w.shape[2:]
+    swapped = transpose(reshape(turned, (groups, out, inner, *kernel)), _order(w.ndim + 1, 0, 2, 1))
+    return reshape(swapped, (groups * inner, out, *kernel))
+
+
 def transposed_conv(g: Tensor, w: Tensor, space: Sequence[Dim], forward: Conv) -> Tensor:
     """Apply the transpose of ``x -> forward(x, w)``, for x of spatial sizes `space`, to g."""
-    groups, count = forward.groups, len(space)
-    out, inner, kernel = w.shape[0] // groups, w.shape[1], w.shape[2:]
-    swapped = transpose(reshape(w, (groups, out, inner, *kernel)), _order(count + 3, 0, 2, 1))
-    turned = flip(reshape(swapped, (groups * inner, out, *kernel)), range(2, count + 2))
+    groups, kernel = forward.groups, w.shape[2:]
+    turned = turned_kernel(w, groups)
     pads = []
     for axis, (low, _) in enumerate(forward.padding):
         extent = dilated(kernel[axis], forward.dilation[axis])

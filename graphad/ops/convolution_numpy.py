@@ -22,31 +22,32 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Sizes = tuple[int, ...]
 
-_WINDOW_BYTES = 1 << 22
+_WINDOW_BYTES = 1 << 20
 """How much `by_windows` copies before it multiplies."""
 
 
 def convolve(
+    result: Array,
     x: Array,
     w: Array,
-    space: Sizes,
     strides: Sizes,
     padding: Sequence[tuple[int, int]],
     dilation: Sizes,
     lhs_dilation: Sizes,
     groups: int,
-) -> Array:
-    """Return the convolution that `graphad.ops.convolution.Conv` describes; `space` are its spatial sizes."""
-    n, out, inner = x.shape[0], w.shape[0] // groups, w.shape[1]
-    y = np.zeros((n, groups, out, *space), x.dtype)
-    if not (y.size and w.size and x.size):
-        return y.reshape(n, groups * out, *space)
+) -> None:
+    """Write the convolution that `graphad.ops.convolution.Conv` describes into the contiguous `result`."""
+    n, out, inner, space = x.shape[0], w.shape[0] // groups, w.shape[1], result.shape[2:]
+    if not (result.size and w.size and x.size):
+        result.fill(0)
+        return
+    y = result.reshape(n, groups, out, *space)
     x = x.reshape(n, groups, inner, *x.shape[2:])
     w = w.reshape(groups, out, inner, *w.shape[2:])
     if any(step > 1 for step in lhs_dilation):
         if all(step == 1 for step in strides):
             by_spreading(y, x, w, padding, dilation, lhs_dilation)
-            return y.reshape(n, groups * out, *space)
+            return
         x = spread_out(x, lhs_dilation)
     x = padded(x, padding)
     places, results = int(np.prod(w.shape[3:])), int(np.prod(space))
@@ -58,7 +59,6 @@ def convolve(
         by_results(y, x, w, strides, dilation)
     else:
         by_windows(y, x, w, strides, dilation)
-    return y.reshape(n, groups * out, *space)
 
 
 def at(*index: Any) -> Any:
@@ -104,8 +104,9 @@ def by_multiples(y: Array, x: Array, w: Array, strides: Sizes, dilation: Sizes) 
     """Add multiples of shifted images: one channel in, one out."""
     space = y.shape[3:]
     if y.size == y.shape[-1] and len(space) == 1 and strides == (1,) and dilation == (1,):
-        y[0, 0, 0] = np.correlate(x[0, 0, 0], w[0, 0, 0], "valid")
+        y[0, 0, 0] = np.correlate(x[0, 0, 0], np.conj(w[0, 0, 0]), "valid")
         return
+    y.fill(0)
     term = np.empty_like(y)
     for place, shift in shifts(w.shape[3:], dilation):
         weights = w[at(slice(None), slice(None), 0, *place)].reshape(w.shape[0], 1, *(1,) * len(space))
@@ -191,6 +192,7 @@ def by_spreading(
     y: Array, x: Array, w: Array, padding: Sequence[tuple[int, int]], dilation: Sizes, lhs_dilation: Sizes
 ) -> None:
     """Multiply the kernel of each place by the image, and add the product to every `lhs_dilation`-th result."""
+    y.fill(0)
     image = x.shape[3:]
     flat = x.reshape(*x.shape[:3], -1)
     for place, shift in shifts(w.shape[3:], dilation):

@@ -12,8 +12,8 @@ from graphad.ir.dims import Dim
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
 from graphad.ir.op import General
-from graphad.ir.samples import booleans, integers, real, sample
-from graphad.ir.types import TensorType
+from graphad.ir.samples import booleans, complex_, integers, real, sample
+from graphad.ir.types import TensorType, is_inexact
 from graphad.ops.comparison import logical_or, not_equal
 from graphad.ops.creation import POSITION, iota, ones
 from graphad.ops.indexing import scatter_add
@@ -73,11 +73,12 @@ class Recurrence(General):
         sample(real(2, 1), real(2, 1), axis=1),
         sample(real(2, 0), real(2, 0), axis=1),
         sample(real(3, dtype="float32"), real(3, dtype="float32"), axis=0),
+        sample(complex_(3), complex_(3), axis=0),
     )
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:  # type: ignore[override]
-        if a != b or a.dtype.kind != "f":
-            fail("operands must have one shape and floating-point dtype")
+        if a != b or not is_inexact(a.dtype):
+            fail("operands must have one shape and one real or complex dtype")
         check_axes(a, (self.axis,))
         return a
 
@@ -176,6 +177,7 @@ class CumProd(Running):
         sample(real(2, 1), axis=1),
         sample(real(2, 0), axis=1),
         sample(real(4, low=0.0, high=0.0), axis=0),
+        sample(complex_(4), axis=0),
         sample(real(3, 2, dtype="float32"), axis=0),
         sample(integers(4), axis=0),
     )

@@ -16,8 +16,8 @@ from graphad.ir.dims import Dim, at_least, product, static
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
 from graphad.ir.op import General, Linear, Op
-from graphad.ir.samples import integers, real, sample
-from graphad.ir.types import TensorType
+from graphad.ir.samples import complex_, integers, real, sample
+from graphad.ir.types import TensorType, is_complex
 from graphad.ops.creation import POSITION, iota
 from graphad.ops.indexing import gather, scatter_add
 from graphad.ops.shape import reshape
@@ -115,7 +115,7 @@ class WindowSum(FoldedWindow, Linear):
     """y = sum of the elements of each window, in x's dtype."""
 
     ufunc = np.add
-    samples = _SAMPLES
+    samples = (*_SAMPLES, sample(complex_(4), size=(2,), strides=(1,), dilation=(1,)))
 
     def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
         low: list[Dim] = []
@@ -135,6 +135,10 @@ class WindowExtreme(FoldedWindow, General, abstract=True):
 
     largest: ClassVar[bool]
     may_raise = False
+
+    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+        """One element of x's dtype for each window; complex numbers have no order."""
+        return fail(f"is not defined for {x.dtype}") if is_complex(x.dtype) else self.windowed(x)
 
     def vjp(
         self,

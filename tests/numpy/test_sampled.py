@@ -31,6 +31,8 @@ def test_convolve_dtypes() -> None:
         a, v = random(6, dtype=dtypes[0]), random(3, dtype=dtypes[1], seed=2)
         check(lambda n, s, t: n.convolve(s, t), a, v)
     check(lambda n, s: n.convolve(s, 2.0), random(4))
+    a, v = random(6) + 1j * random(6, seed=1), random(3) - 1j * random(3, seed=2)
+    check(lambda n, s, t: (n.convolve(s, t), n.correlate(s, t, "full"), n.correlate(t, s, "same")), a, v)
     with pytest.raises(ga.GraphadError, match="not empty"):
         ga.trace(lambda t: np.convolve(t, np.zeros(0)), np.ones(3))
 

@@ -277,6 +277,15 @@ def test_unique(x: np.ndarray) -> None:
     assert_same(tuple(found), tuple(every))
 
 
+def test_counting_what_is_known_needs_no_size() -> None:
+    x = np.array([3.0, np.nan, 1.0, 3.0, np.nan])
+    for name in ("unique", "unique_values", "unique_all", "unique_counts", "unique_inverse"):
+        found, expected = getattr(gnp, name)(ga.tensor(x)), getattr(np, name)(x)
+        assert_same(*([np.asarray(part) for part in (t if isinstance(t, tuple) else (t,))] for t in (found, expected)))
+    counts = np.array([2, 0, 2, 5])
+    assert_same(np.asarray(gnp.bincount(ga.tensor(counts))), np.bincount(counts))
+
+
 def test_unique_needs_a_size() -> None:
     for function in (np.unique, np.unique_values, np.unique_all, np.unique_counts, np.unique_inverse):
         with pytest.raises(ga.GraphadError, match="size=n"):
