@@ -63,9 +63,20 @@ class Evaluator(Interpreter[Array]):
     """
 
     def visit(self, node: Node, operands: tuple[Array, ...]) -> tuple[Array, ...]:
-        results = node.op.evaluate(*operands)
+        try:
+            results = node.op.evaluate(*operands)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # NumPy's errors keep their type (an index out of bounds, a singular matrix) and say whose they are.
+            error.add_note(_described(node))
+            raise
         found = results if isinstance(results, tuple) else (results,)
         return found if node.op.view else tuple([np.asarray(result, order="C") for result in found])
+
+
+def _described(node: Node) -> str:
+    """Return op, operand types and the user's line of a node."""
+    text = f"in {node.op.name}({', '.join(str(t) for t in node.input_types)})"
+    return text if node.location is None else f"{text}\n  at {node.location.describe()}"
 
 
 class Inliner(Interpreter["Tensor"]):

@@ -177,6 +177,13 @@ def test_cholesky_of_what_is_not_positive_definite_is_numpys_error_with_the_user
     np.testing.assert_array_equal(step(4 * np.eye(2)), 2 * np.eye(2))
 
 
+def test_an_eager_tensor_that_is_singular_names_the_line_too() -> None:
+    x = ga.tensor(np.zeros((2, 2)))
+    with pytest.raises(np.linalg.LinAlgError) as caught:
+        np.linalg.inv(x).numpy()  # the line
+    assert "inv(f64[2,2])" in caught.value.__notes__[0] and "# the line" in caught.value.__notes__[0]
+
+
 def test_a_constant_matrix_that_is_singular_fails_when_run_and_not_before() -> None:
     graph = ga.optimize(ga.trace(lambda x: x + np.linalg.inv(gnp.zeros((2, 2))), np.eye(2)))
     with pytest.raises(np.linalg.LinAlgError):
