@@ -14,7 +14,7 @@ from graphad.numpy.elementwise import as_float, where
 from graphad.numpy.joining import concatenate
 from graphad.numpy.reductions import cumsum, sum
 from graphad.numpy.shaping import between, ravel
-from graphad.tracing.coerce import as_tensor, constant
+from graphad.tracing.coerce import as_tensor
 from graphad.tracing.protocols import implements, implements_newer
 from graphad.tracing.tensor import Tensor
 
@@ -178,7 +178,7 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
     """Return the differences of neighbours in the flattened array, `to_begin` before and `to_end` after them."""
     x = ravel(ary)
     steps = diff(x) if at_least(x.shape[0], 1) else x
-    parts = [constant(0, x.dtype)] if steps is None else [steps]
+    parts = [steps]
     if to_begin is not None:
         parts.insert(0, ops.cast(ravel(to_begin), x.dtype))
     if to_end is not None:
