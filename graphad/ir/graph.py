@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -177,6 +178,12 @@ class Graph:
             self.initial,
             assumptions,
         )
+
+    def with_report(self, report: Report) -> Graph:
+        """Return the same graph with a report of how it was made."""
+        made = copy.copy(self)  # not made anew: its nodes are known
+        object.__setattr__(made, "report", report)
+        return made
 
     @property
     def size_names(self) -> frozenset[str]:

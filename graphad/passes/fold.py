@@ -17,7 +17,7 @@ from graphad.ops.cast import Cast
 from graphad.ops.creation import Iota
 from graphad.ops.shape import BroadcastTo, broadcast_to
 from graphad.passes.driver import Journal, Results, imitate, sweep
-from graphad.passes.patterns import uniform
+from graphad.passes.patterns import UNIFORM, uniform
 
 Array = np.ndarray[Any, Any]
 
@@ -55,6 +55,9 @@ class ConstantFolding:
             elif not node.inputs or type(op) is BroadcastTo:
                 _remember(node, known)
                 return None
+            first = node.inputs[0][0] if node.inputs else None
+            if first is not None and first not in known and type(first.op) not in UNIFORM:
+                return None  # what most nodes are
             replacement = _scalar(node) or _folded(node, known)
             if replacement is None:
                 return None
@@ -96,9 +99,10 @@ def _scalar(node: Node) -> Value | None:
 
 
 def _folded(node: Node, known: dict[Node, Array]) -> Value | None:
-    (type_,) = node.types
-    nbytes = type_.nbytes
-    if isinstance(nbytes, Size) or not all(v[0] in known for v in node.inputs):
+    if not all([v[0] in known for v in node.inputs]):
+        return None
+    nbytes = node.types[0].nbytes
+    if isinstance(nbytes, Size):
         return None
     given = sum(known[v[0]].nbytes for v in node.inputs if type(v[0].op) is Constant)
     flops = node.op.flops(node.input_types, node.types)

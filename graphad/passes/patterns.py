@@ -157,7 +157,7 @@ def _pattern(x: Any) -> Pattern:
 
 
 _VIEWS = (BroadcastTo, Reshape, Transpose)
-_UNIFORM: frozenset[type[Op]] = frozenset({Constant, Cast, *_VIEWS})
+UNIFORM: frozenset[type[Op]] = frozenset({Constant, Cast, *_VIEWS})
 """What a value can be whose elements are all one number."""
 _uniform: weakref.WeakKeyDictionary[Node, Any] = weakref.WeakKeyDictionary()
 
@@ -246,7 +246,7 @@ def _operand_classes(p: Pattern) -> frozenset[type[Op]] | None:
     """Return the op classes of the values that a pattern can match; None for any."""
     if isinstance(p, Variable):
         return None
-    return frozenset(_classes(p.op)) if isinstance(p, Application) else _UNIFORM
+    return frozenset(_classes(p.op)) if isinstance(p, Application) else UNIFORM
 
 
 def _classes(op: Any) -> list[type[Op]]:
@@ -307,7 +307,7 @@ def _compile_variable(name: str) -> _Step:
 
 def _compile_number(number: float) -> _Step:
     def step(value: Value, environment: Environment) -> bool:
-        return type(value[0].op) in _UNIFORM and is_number(uniform(value), number)
+        return type(value[0].op) in UNIFORM and is_number(uniform(value), number)
 
     return step
 

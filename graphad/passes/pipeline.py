@@ -132,7 +132,7 @@ def _run(graph: Graph, passes: Sequence[Pass], fast_math: bool, verify: bool) ->
         after = before if result is graph else Counted(result)
         reports.append(PassReport(each.name, dict(journal.counts), tuple(journal.rewrites), before, after, seconds))
         graph, before = result, after
-    return replace(graph, report=Report(tuple(reports)))
+    return graph.with_report(Report(tuple(reports)))
 
 
 def _check_signature(name: str, before: Graph, after: Graph) -> None:

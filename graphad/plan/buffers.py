@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from graphad.ir.dims import is_static
 from graphad.ir.errors import SymbolicSizeError
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input
@@ -69,7 +68,7 @@ def is_step(node: Node) -> bool:
 
 
 def byte_size(type_: TensorType) -> int:
-    """Return the bytes of a dense array of a static type."""
+    """Return the bytes of a dense array of a static type (a `Size` for another)."""
     size = type_.dtype.itemsize
     for n in type_.shape:
         size *= n  # type: ignore[assignment]  # static types have int sizes
@@ -93,13 +92,14 @@ def find_buffers(graph: Graph, steps: Sequence[Node]) -> Buffers:
     known_sizes: dict[int, int] = {}  # by the identity of the type, which nodes mostly share
 
     def size_of(type_: TensorType) -> int:
-        if not is_static(type_.shape):
+        size = byte_size(type_)
+        if not isinstance(size, int):
             names = sorted(graph.size_names)
             raise SymbolicSizeError(
                 f"graph {graph.name!r} has symbolic sizes ({', '.join(names)}); memory is planned for numbers only: "
                 f"bind them, graph.bind({names[0]}=...)"
             )
-        size = known_sizes[id(type_)] = byte_size(type_)
+        known_sizes[id(type_)] = size
         return size
 
     known_strides: dict[int, Strides] = {}

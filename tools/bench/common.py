@@ -32,8 +32,8 @@ class Measured:
         return statistics.median(self.numbers)
 
 
-def run_source(source: str, *arguments: str) -> float:
-    """Run Python source in a fresh process and return the number on the last line it prints."""
+def output_of(source: str, *arguments: str) -> str:
+    """Run Python source in a fresh process and return what it prints."""
     # Byte code is kept, as after any installation; the peers' lies beside them already.
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -42,7 +42,12 @@ def run_source(source: str, *arguments: str) -> float:
     )
     if done.returncode != 0:
         raise SystemExit(f"a side failed:\n{done.stderr}")
-    return float(done.stdout.strip().splitlines()[-1])
+    return done.stdout
+
+
+def run_source(source: str, *arguments: str) -> float:
+    """Run Python source in a fresh process and return the number on the last line it prints."""
+    return float(output_of(source, *arguments).strip().splitlines()[-1])
 
 
 def process_seconds(source: str) -> float:
