@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphad.autodiff.opening import one_an_argument
 from graphad.autodiff.products import jvp, vjp
 from graphad.ir.containers import flatten, unflatten
 from graphad.ir.errors import DerivativeError
@@ -48,8 +49,9 @@ def check_grads(
     Raises:
         GradientCheckError (a DerivativeError and an AssertionError): says which derivative by which argument is off.
     """
+    args = one_an_argument(args, "arguments", "check_grads")
     unknown = set(modes) - set(MODES)
-    if unknown or order < 1:
+    if unknown or not isinstance(order, int) or order < 1:
         raise ValueError(f"modes must be of {MODES} and order at least 1, got {sorted(unknown)}, {order}")
     arguments, names = (
         bind_arguments(function, tuple(args), {}) if not isinstance(function, Graph) else (tuple(args), ())

@@ -107,7 +107,12 @@ class Results:
 
 def select(argnums: Positions, count: int, name: str) -> tuple[int, ...]:
     """Return the positions that `argnums` names among `count` arguments; DerivativeError where one is outside."""
-    positions = argnums if isinstance(argnums, tuple) else (argnums,)
+    positions = tuple(argnums) if isinstance(argnums, (tuple, list)) else (argnums,)
+    if not all(isinstance(position, (int, np.integer)) for position in positions):
+        raise DerivativeError(
+            f"argnums of {name} must be the position of an argument, or a tuple of positions, not {argnums!r}",
+            location=user_location(),
+        )
     if not positions:
         raise DerivativeError(f"argnums of {name} names no argument", location=user_location())
     for position in positions:
@@ -120,6 +125,19 @@ def select(argnums: Positions, count: int, name: str) -> tuple[int, ...]:
     if len(set(found)) < len(found):
         raise DerivativeError(f"argnums of {name} names an argument twice: {argnums}", location=user_location())
     return found
+
+
+def one_an_argument(given: Any, what: str, transform: str) -> tuple[Any, ...]:
+    """Return `given`, with an entry for each argument, as a tuple; DerivativeError where it is no tuple or list."""
+    if given is None:
+        return ()
+    if not isinstance(given, (tuple, list)):
+        raise DerivativeError(
+            f"{transform} takes the {what} as a tuple with one entry an argument, not as a "
+            f"{type(given).__name__}: write (x,) for one argument",
+            location=user_location(),
+        )
+    return tuple(given)
 
 
 def name_of(function: Callable[..., Any]) -> str:

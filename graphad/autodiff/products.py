@@ -24,6 +24,7 @@ from graphad.autodiff.opening import (
     give,
     label_of,
     named,
+    one_an_argument,
     open_function,
     open_graph,
     present,
@@ -154,7 +155,7 @@ def jvp(function: Graph | Function, primals: Sequence[Any] | None = None, tangen
             results = _pair(opened, pushed)
             extra = with_holes(opened.primals.container, opened.primals.varies)
             return as_graph_with(function, results, present(stand_ins), extra, found, "jvp")
-    primals, tangents = tuple(primals or ()), tuple(tangents or ())
+    primals, tangents = one_an_argument(primals, "primals", "jvp"), one_an_argument(tangents, "tangents", "jvp")
     opened = open_function(function, primals, {}, None)
     directions = flatten_as(opened.primals.container, tangents, f"the tangents of {opened.name}")
     stand_ins = [
@@ -271,7 +272,7 @@ def hvp(function: Graph | Function, primals: Sequence[Any] | None = None, vector
             results = _hessian_product(opened, stand_ins)
             extra = with_holes(opened.primals.container, opened.primals.varies)
             return as_graph_with(function, results, present(stand_ins), extra, found, "hvp")
-    primals, vectors = tuple(primals or ()), tuple(vectors or ())
+    primals, vectors = one_an_argument(primals, "primals", "hvp"), one_an_argument(vectors, "vectors", "hvp")
     opened = open_function(function, primals, {}, None)
     stand_ins = _tangent_inputs(opened.primals)
     given = _match(opened.primals.container, vectors, stand_ins, f"the vectors of {opened.name}")

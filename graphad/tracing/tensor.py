@@ -440,7 +440,7 @@ class Tensor:
         return bool(
             self._elements(
                 "bool()",
-                "An `if`, `while`, `and`, `or` or `not` needs it: use np.where, ga.cond, np.logical_and / _or / _not",
+                "An `if`, `while`, `and`, `or` or `not` needs it: use np.where, np.logical_and / _or / _not",
             )
         )
 
@@ -457,6 +457,13 @@ class Tensor:
 
     def __complex__(self) -> complex:
         return complex(self._elements("complex()", "Keep it an array"))
+
+    def __format__(self, specification: str) -> str:
+        if not specification:
+            return str(self)
+        cure = "Print it without a format, or return it as an output and print it after the call"
+        elements = self._elements(f"format {specification!r}", cure)
+        return format(elements if self.shape else elements.item(), specification)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         what = "np.asarray() or a write into a NumPy array"

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphad.ir.collector import collector_paused
 from graphad.ir.containers import Container, flatten, paths, unflatten
-from graphad.ir.dims import Assumption, Dim, recording
+from graphad.ir.dims import Assumption, Dim, Size, recording
 from graphad.ir.emit import apply, emitting
 from graphad.ir.errors import ContainerError, LeakError, TraceError
 from graphad.ir.graph import Graph, reachable
@@ -28,9 +28,19 @@ Array = np.ndarray[Any, Any]
 
 
 def spec(shape: int | Dim | Sequence[Dim], dtype: Any = "float64") -> TensorType:
-    """Describe an argument by shape and dtype, where there is no example array at hand."""
+    """Describe an argument by shape and dtype, where there is no example array at hand.
+
+    Raises TraceError for a size that is no whole number from 0 on nor a `graphad.dim`, TypeError for a dtype that
+    graphad does not carry.
+    """
     sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    return TensorType(as_dtype(dtype), sizes)
+    for size in sizes:
+        if not isinstance(size, Size) and not (isinstance(size, (int, np.integer)) and size >= 0):
+            raise TraceError(
+                f"a size must be a whole number from 0 on, or ga.dim(name) where it is not known yet, not {size!r}",
+                location=user_location(),
+            )
+    return TensorType(as_dtype(dtype), tuple(n if isinstance(n, Size) else int(n) for n in sizes))
 
 
 def is_leaf(value: Any) -> bool:

@@ -328,3 +328,9 @@ def test_the_seed_example():
 
     value, (g1, g2) = ga.value_and_grad(z, argnums=(0, 1))(3.0, 5.0)
     assert (float(value), float(g1), float(g2)) == (49.0, 11.0, 13.0)
+
+
+def test_argnums_may_be_a_list_and_must_be_positions() -> None:
+    assert ga.grad(lambda a, b: a * b, argnums=[1, 0])(2.0, 3.0) == (2.0, 3.0)
+    with pytest.raises(DerivativeError, match=r"not 'a'(.|\n)*test_gradients.py"):
+        ga.grad(lambda a, b: a * b, argnums="a")(2.0, 3.0)  # type: ignore[call-overload]

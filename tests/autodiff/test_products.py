@@ -239,3 +239,18 @@ def test_linearize_splits_a_graph():
     # What does not depend on the direction is in the first graph.
     assert {n.op.name for n in linear.nodes} <= {"input", "constant", "broadcast_to", "mul", "cast"}
     assert parse(str(linear)) == linear and parse(str(first)) == first
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: ga.jvp(np.sin, x, x),
+        lambda x: ga.jvp(np.sin, (x,), x),
+        lambda x: ga.hvp(lambda a: np.sum(a**3), x, x),
+        lambda x: ga.hvp(np.sin, 1.0, 1.0),
+        lambda x: ga.check_grads(np.sin, x),
+    ],
+)
+def test_arguments_outside_a_tuple_are_refused(call) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(DerivativeError, match=r"write \(x,\)(.|\n)*test_products.py"):
+        call(np.ones(3))

@@ -65,12 +65,13 @@ def delete(x: Any) -> Any:
 
 
 REFUSALS = [
-    (lambda x: x if x[0] > 0 else -x, "np.where, ga.cond"),
+    (lambda x: x if x[0] > 0 else -x, "np.where, np.logical_and"),
     (lambda x: float(x[0]), "drop the float()"),
     (lambda x: int(x[0]), "x.astype(int)"),
     (lambda x: complex(x[0]), "complex()"),
     (lambda x: [1, 2, 3][x[0]], "Index with the array itself"),
     (lambda x: x.item(), "Return it as an output"),
+    (lambda x: f"{x[0]:.3f}", "print it after the call"),
     (lambda x: x.tolist(), "Return it as an output"),
     (lambda x: 3.0 in x, "np.any(x == item)"),
     (lambda x: asarray(x), "graphad.numpy.array"),
@@ -101,7 +102,7 @@ REFUSALS = [
     (lambda x: x.view("int64"), "no memory"),
     (lambda x: x.resize(2), "np.pad"),
     (lambda x: np.linalg.eigvals(x), "complex"),
-    (lambda x: np.fft.rfft(x), "no Fourier transforms"),
+    (lambda x: np.fft.rfft(x.astype(complex)), "transforms real numbers"),
     (lambda x: np.kaiser(x, x), "np.kaiser cannot be traced"),
     (lambda x: np.unique(x), "depends on the elements"),
     (lambda x: np.copyto(np.zeros(3), x), "writes into an array in place"),

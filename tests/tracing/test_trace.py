@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphad as ga
-from graphad.ir.errors import LeakError
+from graphad.ir.errors import LeakError, TraceError
 from graphad.ir.leaf import Constant
 
 
@@ -173,3 +173,9 @@ def test_long_chain() -> None:
 
     graph = ga.trace(chain, 0.0)
     assert graph(0.0) == 50_000.0
+
+
+@pytest.mark.parametrize("shape", [(2, -1), (2, 1.5), "ab", -3])
+def test_a_size_that_is_none_is_refused(shape) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(TraceError, match=r"whole number(.|\n)*test_trace.py"):
+        ga.spec(shape)
