@@ -131,9 +131,7 @@ def apply_step(step: Step, values: Sequence[Any]) -> Any:
 
 def choices(shapes: Sequence[tuple[int, ...]], complex_: bool = False) -> list[Step]:
     """Return the steps that fit values of these shapes: those of complex numbers, or of real ones."""
-    unary, binary, matmul = (
-        (COMPLEX_UNARY, COMPLEX_BINARY, "matmul_z") if complex_ else (UNARY, BINARY, "matmul")
-    )
+    unary, binary, matmul = (COMPLEX_UNARY, COMPLEX_BINARY, "matmul_z") if complex_ else (UNARY, BINARY, "matmul")
     found: list[Step] = []
     for i, shape in enumerate(shapes):
         found += [(name, (i,), None) for name in unary]

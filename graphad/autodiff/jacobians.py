@@ -45,9 +45,7 @@ TYPICAL_SIZE = 5040
 def jacfwd(function: Graph, argnums: Positions = 0, holomorphic: bool = False) -> Graph: ...
 @overload
 def jacfwd(function: Function, argnums: Positions = 0, holomorphic: bool = False) -> Function: ...
-def jacfwd(
-    function: Graph | Function, argnums: Positions = 0, holomorphic: bool = False
-) -> Graph | Function:
+def jacfwd(function: Graph | Function, argnums: Positions = 0, holomorphic: bool = False) -> Graph | Function:
     """d f / d argument by forward mode: one JVP, batched over the elements of the argument.
 
     Args:
@@ -67,9 +65,7 @@ def jacfwd(
 def jacrev(function: Graph, argnums: Positions = 0, holomorphic: bool = False) -> Graph: ...
 @overload
 def jacrev(function: Function, argnums: Positions = 0, holomorphic: bool = False) -> Function: ...
-def jacrev(
-    function: Graph | Function, argnums: Positions = 0, holomorphic: bool = False
-) -> Graph | Function:
+def jacrev(function: Graph | Function, argnums: Positions = 0, holomorphic: bool = False) -> Graph | Function:
     """d f / d argument by reverse mode: one VJP, batched over the elements of the result; else like `jacfwd`.
 
     Without `holomorphic` it is complex values that are refused. By a complex argument the entries are
@@ -82,9 +78,7 @@ def jacrev(
 def jacobian(function: Graph, argnums: Positions = 0, holomorphic: bool = False) -> Graph: ...
 @overload
 def jacobian(function: Function, argnums: Positions = 0, holomorphic: bool = False) -> Function: ...
-def jacobian(
-    function: Graph | Function, argnums: Positions = 0, holomorphic: bool = False
-) -> Graph | Function:
+def jacobian(function: Graph | Function, argnums: Positions = 0, holomorphic: bool = False) -> Graph | Function:
     """d f / d argument by the cheaper mode: forward where the argument is no larger than the result.
 
     Without `holomorphic`, reverse mode serves complex arguments, and forward mode complex values.
@@ -96,9 +90,7 @@ def jacobian(
 def hessian(function: Graph, argnums: Positions = 0, holomorphic: bool = False) -> Graph: ...
 @overload
 def hessian(function: Function, argnums: Positions = 0, holomorphic: bool = False) -> Function: ...
-def hessian(
-    function: Graph | Function, argnums: Positions = 0, holomorphic: bool = False
-) -> Graph | Function:
+def hessian(function: Graph | Function, argnums: Positions = 0, holomorphic: bool = False) -> Graph | Function:
     """d² f / d argument²: ``jacfwd(jacrev(f))``; nested as the argument inside the argument."""
     if isinstance(function, Graph):
         second = jacfwd(jacrev(function, argnums, holomorphic), argnums, holomorphic)

@@ -231,7 +231,7 @@ class _Writer:
             return f"<{count_text(array.nbytes)} elided>"
         if array.size <= INLINE_ELEMENTS:
             return array_text(array)
-        content = hashlib.blake2b(np.ascontiguousarray(array).reshape(-1).view(np.uint8)).digest()
+        content = hashlib.blake2b(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).digest()
         key = (array.dtype, array.shape, content)
         number = self._numbers.get(key)
         if number is None:

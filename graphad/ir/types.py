@@ -43,9 +43,7 @@ def _bfloat16() -> DType:
         try:
             import ml_dtypes
         except ImportError:
-            raise MissingExtraError(
-                'bfloat16 needs the package ml_dtypes: pip install "graphad[half]"'
-            ) from None
+            raise MissingExtraError('bfloat16 needs the package ml_dtypes: pip install "graphad[half]"') from None
         known = _BY_NAME[BFLOAT16] = np.dtype(ml_dtypes.bfloat16)
         DTYPE_NAMES[known] = BFLOAT16
     return known
@@ -59,7 +57,7 @@ def as_dtype(dtype: Any) -> DType:
     """
     if isinstance(dtype, str) and (dtype in NAMES or dtype == "bfloat16"):
         return dtype_named(BFLOAT16 if dtype == "bfloat16" else dtype)
-    found = np.dtype(dtype).newbyteorder("=")
+    found: DType = np.dtype(dtype).newbyteorder("=")
     if found.name == "bfloat16":
         return _bfloat16()
     if found not in DTYPE_NAMES:

@@ -21,6 +21,18 @@ from graphad.numpy.applying import (
 from graphad.numpy.applying import (
     piecewise as piecewise,
 )
+from graphad.numpy.assembling import (
+    block as block,
+)
+from graphad.numpy.assembling import (
+    delete as delete,
+)
+from graphad.numpy.assembling import (
+    insert as insert,
+)
+from graphad.numpy.assembling import (
+    resize as resize,
+)
 from graphad.numpy.counting import (
     bincount as bincount,
 )
@@ -58,7 +70,16 @@ from graphad.numpy.creation import (
     array as array,
 )
 from graphad.numpy.creation import (
+    asanyarray as asanyarray,
+)
+from graphad.numpy.creation import (
     asarray as asarray,
+)
+from graphad.numpy.creation import (
+    ascontiguousarray as ascontiguousarray,
+)
+from graphad.numpy.creation import (
+    asfortranarray as asfortranarray,
 )
 from graphad.numpy.creation import (
     empty as empty,
@@ -76,7 +97,13 @@ from graphad.numpy.creation import (
     full_like as full_like,
 )
 from graphad.numpy.creation import (
+    geomspace as geomspace,
+)
+from graphad.numpy.creation import (
     linspace as linspace,
+)
+from graphad.numpy.creation import (
+    logspace as logspace,
 )
 from graphad.numpy.creation import (
     ones as ones,
@@ -165,6 +192,9 @@ from graphad.numpy.dtypes import (
 from graphad.numpy.einsum import (
     einsum as einsum,
 )
+from graphad.numpy.einsum import (
+    einsum_path as einsum_path,
+)
 from graphad.numpy.elementwise import (
     allclose as allclose,
 )
@@ -176,6 +206,9 @@ from graphad.numpy.elementwise import (
 )
 from graphad.numpy.elementwise import (
     array_equal as array_equal,
+)
+from graphad.numpy.elementwise import (
+    array_equiv as array_equiv,
 )
 from graphad.numpy.elementwise import (
     clip as clip,
@@ -316,6 +349,9 @@ from graphad.numpy.joining import (
     pad as pad,
 )
 from graphad.numpy.joining import (
+    row_stack as row_stack,
+)
+from graphad.numpy.joining import (
     split as split,
 )
 from graphad.numpy.joining import (
@@ -364,6 +400,9 @@ from graphad.numpy.polynomials import (
     polyder as polyder,
 )
 from graphad.numpy.polynomials import (
+    polyfit as polyfit,
+)
+from graphad.numpy.polynomials import (
     polyint as polyint,
 )
 from graphad.numpy.polynomials import (
@@ -377,6 +416,24 @@ from graphad.numpy.polynomials import (
 )
 from graphad.numpy.polynomials import (
     vander as vander,
+)
+from graphad.numpy.positions import (
+    diag_indices_from as diag_indices_from,
+)
+from graphad.numpy.positions import (
+    ix_ as ix_,
+)
+from graphad.numpy.positions import (
+    ravel_multi_index as ravel_multi_index,
+)
+from graphad.numpy.positions import (
+    tril_indices_from as tril_indices_from,
+)
+from graphad.numpy.positions import (
+    triu_indices_from as triu_indices_from,
+)
+from graphad.numpy.positions import (
+    unravel_index as unravel_index,
 )
 from graphad.numpy.products import (
     cross as cross,
@@ -394,6 +451,9 @@ from graphad.numpy.products import (
     matmul as matmul,
 )
 from graphad.numpy.products import (
+    matvec as matvec,
+)
+from graphad.numpy.products import (
     outer as outer,
 )
 from graphad.numpy.products import (
@@ -404,6 +464,9 @@ from graphad.numpy.products import (
 )
 from graphad.numpy.products import (
     vecdot as vecdot,
+)
+from graphad.numpy.products import (
+    vecmat as vecmat,
 )
 from graphad.numpy.quantiles import (
     median as median,
@@ -651,6 +714,7 @@ from graphad.numpy.untraceable import register as _register_untraceable
 if _TYPE_CHECKING:
     from collections.abc import Callable as _Callable
 
+    from graphad.numpy import fft as fft
     from graphad.numpy import linalg as linalg
     from graphad.tracing.tensor import Tensor as _Tensor
 
@@ -661,8 +725,8 @@ else:
 
     def __getattr__(name: str) -> object:  # type: ignore[misc]
         """Load the namespaces that few programs use when they are first asked for."""
-        if name == "linalg":
-            return _importlib.import_module("graphad.numpy.linalg")
+        if name in ("fft", "linalg"):
+            return _importlib.import_module(f"graphad.numpy.{name}")
         raise AttributeError(f"module 'graphad.numpy' has no attribute {name!r}")
 
 

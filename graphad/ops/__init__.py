@@ -59,6 +59,7 @@ from graphad.ops.control import stop_gradient
 from graphad.ops.convolution import conv
 from graphad.ops.creation import full, iota, ones, zeros
 from graphad.ops.cumulative import cumsum, exclusive_prod
+from graphad.ops.fourier import fft, half_spectrum, irfft, rfft
 from graphad.ops.fused import Fused
 from graphad.ops.indexing import gather, scatter_add, scatter_set
 from graphad.ops.joining import concatenate, stack
@@ -153,6 +154,7 @@ __all__ = [
     "exp2",
     "expit",
     "expm1",
+    "fft",
     "flip",
     "floor",
     "floor_divide",
@@ -164,11 +166,13 @@ __all__ = [
     "gcd",
     "greater",
     "greater_equal",
+    "half_spectrum",
     "heaviside",
     "hypot",
     "imag_part",
     "invert",
     "iota",
+    "irfft",
     "isfinite",
     "isinf",
     "isnan",
@@ -209,6 +213,7 @@ __all__ = [
     "remainder",
     "reshape",
     "right_shift",
+    "rfft",
     "rint",
     "scatter_add",
     "scatter_set",

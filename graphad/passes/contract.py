@@ -64,19 +64,25 @@ def swaps(permutation: tuple[int, ...]) -> bool:
 # Transposes
 
 
-@rule(pattern(Matmul, pattern(Transpose, a, permutation=axes), pattern(Transpose, b, permutation=axes)), complex_too=True)
+@rule(
+    pattern(Matmul, pattern(Transpose, a, permutation=axes), pattern(Transpose, b, permutation=axes)), complex_too=True
+)
 def product_of_transposes(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor | None:
     """a^T @ b^T -> (b @ a)^T."""
     return ops.matrix_transpose(ops.matmul(b, a)) if swaps(axes) else None
 
 
-@rule(pattern(Transpose, pattern(Matmul, pattern(Transpose, a, permutation=axes), b), permutation=axes), complex_too=True)
+@rule(
+    pattern(Transpose, pattern(Matmul, pattern(Transpose, a, permutation=axes), b), permutation=axes), complex_too=True
+)
 def transpose_of_left(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor | None:
     """(a^T @ b)^T -> b^T @ a."""
     return ops.matmul(ops.matrix_transpose(b), a) if swaps(axes) else None
 
 
-@rule(pattern(Transpose, pattern(Matmul, a, pattern(Transpose, b, permutation=axes)), permutation=axes), complex_too=True)
+@rule(
+    pattern(Transpose, pattern(Matmul, a, pattern(Transpose, b, permutation=axes)), permutation=axes), complex_too=True
+)
 def transpose_of_right(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor | None:
     """(a @ b^T)^T -> b @ a^T."""
     return ops.matmul(b, ops.matrix_transpose(a)) if swaps(axes) else None

@@ -79,10 +79,11 @@ def call_function(function: Callable[..., Any], arguments: Any, keywords: Any) -
 def meaning_loaded_late(function: Callable[..., Any]) -> Callable[..., Any] | None:
     """Return the meaning of a function whose namespace loads on first use, and remember it; None where it has none.
 
-    Those are `np.linalg`'s functions, and `np.i0` and SciPy's ufuncs, which stand in `graphad.special`.
+    Those are the functions of `np.linalg` and `np.fft`, and `np.i0` and SciPy's ufuncs: those are in `graphad.special`.
     """
-    if getattr(function, "__module__", None) == "numpy.linalg":
-        importlib.import_module("graphad.numpy.linalg")  # its meanings register themselves
+    module = getattr(function, "__module__", None)
+    if module in ("numpy.linalg", "numpy.fft"):
+        importlib.import_module(f"graphad.{module}")  # its meanings register themselves
     elif function is np.i0:
         importlib.import_module("graphad.special")  # its meaning registers itself
     elif is_of_scipy(function):
@@ -128,12 +129,8 @@ def _no_meaning(function: Callable[..., Any]) -> str:
         )
     module = getattr(function, "__module__", "numpy")
     name = f"{module}.{getattr(function, '__name__', function)}".replace("numpy", "np", 1)
-    if module.startswith("numpy.fft"):
-        reason = "graphad has no Fourier transforms yet"
-    else:
-        reason = "graphad has no such function yet"
     return (
-        f"{name} cannot be traced: {reason}. Compute it outside the traced function, or write it with "
+        f"{name} cannot be traced: graphad has no such function yet. Compute it outside the traced function, or write it with "
         "functions that graphad has (dir(graphad.numpy) lists them)"
     )
 
