@@ -181,9 +181,24 @@ def _coerced(op: Elementwise, operands: tuple[Any, ...], result: DType | None = 
         raise OpTypeError(
             f"{op.name} is not defined for ({names}){into}", location=emission.location or user_location()
         )
+    if ufunc in _ORDERINGS and dtype.kind in "iu" and any(_beyond(item, dtype) for item in prepared):
+        # Compared with an integer that the dtype does not hold, all elements are alike, and 0 is one of them.
+        (shape,) = (item.shape for item in prepared if isinstance(item, Tensor))
+        return broadcast_to(constant(bool(ufunc(*(_beyond(item, dtype) for item in prepared)))), shape)
     tensors = [cast(item, dtype) if isinstance(item, Tensor) else _weak(item, dtype) for item in prepared]
     shape = common_shape([t.shape for t in tensors])
     return apply(op, *(broadcast_to(t, shape) for t in tensors))
+
+
+_ORDERINGS = frozenset({np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal})
+
+
+def _beyond(value: Any, dtype: DType) -> int:
+    """Return 1 or -1 for a Python integer above or below what an integer dtype holds, 0 for anything else."""
+    if type(value) is not int:
+        return 0
+    limits = np.iinfo(dtype)
+    return int(value > limits.max) - int(value < limits.min)
 
 
 def elementwise_into(op: Elementwise, dtype: DType, *operands: Any) -> Tensor:

@@ -351,7 +351,7 @@ def test_a_call_that_fails_leaves_the_state_as_it_was(function, update, good, ba
     graph = ga.trace(function, *good)
     exe = ga.compile(ga.optimize(graph) if optimized else graph, updates=update, state={next(iter(update)): good[0]})
     before = exe.state
-    with pytest.raises(ExecutionError, match="test_executable.py"):
+    with pytest.raises(ExecutionError, match=r"test_executable\.py"):
         exe(*bad)
     np.testing.assert_equal(exe.state, before)
     exe(*good[1:])

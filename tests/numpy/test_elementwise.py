@@ -11,6 +11,7 @@ from scipy import special
 
 import graphad as ga
 import graphad.numpy as gnp
+from graphad.ir.walk import evaluate
 from graphad.numpy.ufuncs import ufunc_functions
 
 UFUNCS = {name: getattr(np, name) for name in ufunc_functions()}
@@ -194,3 +195,14 @@ def test_errors(function: object, text: str) -> None:
         ga.trace(function, np.arange(3))
     assert text in str(caught.value)
     assert "test_elementwise.py" in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int64", "uint64"])
+@pytest.mark.parametrize("number", [-(2**70), -1, 300, 2**70])
+@pytest.mark.parametrize("name", ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"])
+def test_comparison_with_an_integer_that_the_dtype_does_not_hold(name, dtype, number) -> None:  # type: ignore[no-untyped-def]
+    ufunc, x = getattr(np, name), np.array([0, 1, 127], dtype)
+    for function in (lambda t: ufunc(t, number), lambda t: ufunc(number, t)):
+        (found,) = evaluate(ga.trace(function, x), [x])
+        np.testing.assert_array_equal(found, function(x))
+        assert found.dtype == np.bool_
