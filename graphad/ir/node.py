@@ -65,6 +65,20 @@ class Node(_OpenNode):
         made.__class__ = cls  # from here on it refuses stores
         return made  # type: ignore[return-value]
 
+    def with_inputs(self, inputs: tuple[Value, ...]) -> Node:
+        """Return a node like this one with other operands, of the same types."""
+        made = _new(_OpenNode)
+        made.op = self.op
+        made.inputs = inputs
+        made.types = self.types
+        made.location = self.location
+        made.scope = self.scope
+        made.role = self.role
+        made.replica = self.replica
+        made.serial = _serial()
+        made.__class__ = Node
+        return made  # type: ignore[return-value]
+
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise FrozenInstanceError(f"a node cannot be changed (it was asked to set {name!r})")
 

@@ -24,7 +24,7 @@ from graphad.ops.selection import Where
 from graphad.passes import fast_math, movement
 from graphad.passes.driver import RewritePass
 from graphad.passes.fast_math import filled
-from graphad.passes.patterns import pattern, scalars, variables
+from graphad.passes.patterns import UNIFORM, pattern, scalars, variables
 from graphad.passes.rules import rule, rules_in
 from graphad.tracing.tensor import Tensor
 
@@ -339,19 +339,22 @@ def derived_stop_gradient(x: Tensor, root: Tensor) -> Tensor | None:
 # Work on the small side of a broadcast
 
 
-@rule(pattern(Elementwise, x), pattern(Cast, x), complex_too=True)
+wide_x, wide_y, wide_a = variables("x y a", among=UNIFORM)
+
+
+@rule(pattern(Elementwise, wide_x), pattern(Cast, wide_x), complex_too=True)
 def unary_of_broadcast(x: Tensor, root: Tensor) -> Tensor | None:
     """f(broadcast(x)) -> broadcast(f(x)) for elementwise f, casts too."""
     return movement.before_broadcast(root, (x,))
 
 
-@rule(pattern(Elementwise, x, y), complex_too=True)
+@rule(pattern(Elementwise, wide_x, wide_y), complex_too=True)
 def binary_of_broadcast(x: Tensor, y: Tensor, root: Tensor) -> Tensor | None:
     """f(broadcast(x), broadcast(y)) -> broadcast(f(x, y)); either may be one number everywhere."""
     return movement.before_broadcast(root, (x, y))
 
 
-@rule(pattern(Elementwise, x, y, a), complex_too=True)
+@rule(pattern(Elementwise, wide_x, wide_y, wide_a), complex_too=True)
 def ternary_of_broadcast(x: Tensor, y: Tensor, a: Tensor, root: Tensor) -> Tensor | None:
     """where(broadcast(c), broadcast(x), broadcast(y)) -> broadcast(where(c, x, y))."""
     return movement.before_broadcast(root, (x, y, a))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -119,8 +119,7 @@ def updated(node: Node, final: Mapping[Node, Results]) -> Node:
     """Return the node with operands as `final` has them: itself where none of their nodes is there."""
     for value in node.inputs:
         if value[0] in final:
-            inputs = latest(node.inputs, final)
-            return Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
+            return node.with_inputs(latest(node.inputs, final))
     return node
 
 
@@ -171,10 +170,6 @@ def op_key(op: Op) -> Op | type[Op]:
     return kind if kind.__hash__ is _HASH_WITHOUT_ATTRIBUTES else op
 
 
-MATCHED_OPERANDS = 3
-"""Operands whose op classes choose the rules to try on a node; ops with more of them are rare."""
-
-
 class _Index:
     """Which rules to try on a node, by its op class and those of its operands: most fail on these already."""
 
@@ -190,15 +185,27 @@ class _Index:
         root = type(node.op)
         if root not in self.by_root:
             return []
-        classes = (root, *[type(value[0].op) for value in node.inputs[:MATCHED_OPERANDS]])
+        if len(node.inputs) > MATCHED_OPERANDS:
+            return self._fitting(root, [type(value[0].op) for value in node.inputs])
+        classes = (root, *[type(value[0].op) for value in node.inputs])
         found = self.by_classes.get(classes)
         if found is None:
-            found = self.by_classes[classes] = [
-                (rule, matcher)
-                for rule, operands, matcher in self.by_root[root]
-                if all(wanted is None or cls in wanted for cls, wanted in zip(classes[1:], operands, strict=False))
-            ]
+            found = self.by_classes[classes] = self._fitting(root, classes[1:])
         return found
+
+    def _fitting(self, root: type[Op], given: Sequence[type[Op]]) -> list[tuple[Rule, Matcher]]:
+        return [(rule, matcher) for rule, operands, matcher in self.by_root[root] if _fits(given, operands)]
+
+
+MATCHED_OPERANDS = 3
+"""Operands up to which the rules to try are kept for each combination of op classes."""
+
+
+def _fits(given: Sequence[type[Op]], operands: OperandClasses) -> bool:
+    if operands is None:
+        return True
+    pairs = zip(given, operands, strict=False)
+    return len(given) == len(operands) and all(wanted is None or cls in wanted for cls, wanted in pairs)
 
 
 @functools.lru_cache(64)

@@ -11,7 +11,7 @@ Pattern expressions and their compilation to matchers may enter here; rules and 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, TypeAlias
@@ -37,8 +37,8 @@ COMMUTATIVE: frozenset[str] = frozenset(
 Environment: TypeAlias = dict[str, Any]
 """What the variables of a pattern stand for: Values, NumPy scalars, attributes."""
 Matcher: TypeAlias = Callable[[Node], "Environment | None"]
-OperandClasses: TypeAlias = tuple["frozenset[type[Op]] | None", ...]
-"""The op classes that the first operands of a node may have, None for any."""
+OperandClasses: TypeAlias = "tuple[frozenset[type[Op]] | None, ...] | None"
+"""The op classes that the operands of a node may have, None for any; None as a whole for any number of operands."""
 _Step: TypeAlias = Callable[[Value, Environment], bool]
 
 
@@ -91,9 +91,12 @@ class Pattern:
 
 @dataclass(frozen=True, eq=False)
 class Variable(Pattern):
-    """Matches any value, or any attribute; the same variable again matches only the same one."""
+    """Matches any value (made by one of the ops `among`, if given), or any attribute; the same variable again matches
+    only the same one.
+    """
 
     name: str
+    among: frozenset[type[Op]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +123,10 @@ class Application(Pattern):
     any_operands: bool = False
 
 
-def variables(names: str) -> tuple[Any, ...]:
+def variables(names: str, among: Iterable[type[Op]] | None = None) -> tuple[Any, ...]:
     """Make `Variable`s: ``x, y = variables("x y")``. Typed Any, so that NumPy's stubs let them into ufuncs."""
-    return tuple(Variable(name) for name in names.split())
+    classes = None if among is None else frozenset(among)
+    return tuple(Variable(name, classes) for name in names.split())
 
 
 def scalars(names: str) -> tuple[Any, ...]:
@@ -239,13 +243,16 @@ def matchers(root: Application) -> list[tuple[OperandClasses, Matcher]]:
 
     With each come the op classes that the operands must have: what can be told before the matcher is called.
     """
-    return [(tuple(map(_operand_classes, variant.operands)), _compile_root(variant)) for variant in _orders(root)]
+    return [
+        (None if variant.any_operands else tuple(map(_operand_classes, variant.operands)), _compile_root(variant))
+        for variant in _orders(root)
+    ]
 
 
 def _operand_classes(p: Pattern) -> frozenset[type[Op]] | None:
     """Return the op classes of the values that a pattern can match; None for any."""
     if isinstance(p, Variable):
-        return None
+        return p.among
     return frozenset(_classes(p.op)) if isinstance(p, Application) else UNIFORM
 
 
@@ -285,7 +292,7 @@ def _compile_root(root: Application) -> Matcher:
 
 def _compile(p: Pattern) -> _Step:
     if isinstance(p, Variable):
-        return _compile_variable(p.name)
+        return _compile_variable(p.name, p.among)
     if isinstance(p, Number):
         return _compile_number(p.number)
     if isinstance(p, Scalar):
@@ -294,8 +301,10 @@ def _compile(p: Pattern) -> _Step:
     return _compile_application(p)
 
 
-def _compile_variable(name: str) -> _Step:
+def _compile_variable(name: str, among: frozenset[type[Op]] | None) -> _Step:
     def step(value: Value, environment: Environment) -> bool:
+        if among is not None and type(value[0].op) not in among:
+            return False
         known = environment.get(name)
         if known is None:
             environment[name] = value

@@ -18,7 +18,7 @@ import graphad.ops as ops
 from graphad.ir.emit import apply, handle
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
-from graphad.ops.arithmetic import Div, Mul, Neg, Sqrt, Sub
+from graphad.ops.arithmetic import Add, Div, Mul, Neg, Sqrt, Sub
 from graphad.ops.control import StopGradient
 from graphad.ops.indexing import Gather, ScatterAdd
 from graphad.ops.product import Matmul
@@ -267,14 +267,17 @@ def divisors(tree: Value, x: Value) -> list[tuple[Value, tuple[int, ...]]]:
                 inner = below.node.inputs[0]
                 if type(inner.node.op) is Exp and inner.node.inputs[0] == x:
                     found[below] = op.axes
-        pending += [v for v in node.inputs if node.op.name in _TRANSPARENT]
+        if type(node.op) in _TRANSPARENT:
+            pending += node.inputs
     return list(found.items())
 
 
-_TRANSPARENT = {"mul", "div", "neg", "add", "sub", "sum", "broadcast_to", "reshape"}
+_TRANSPARENT = frozenset({Mul, Div, Neg, Add, Sub, Sum, BroadcastTo, Reshape})
+(_tree,) = variables("a", among=_TRANSPARENT | {ScatterAdd, Pad})
+(_product,) = variables("b", among=_TRANSPARENT | {Exp, Expit})
 
 
-@rule(a * b)
+@rule(_tree * _product)
 def cancel_positive(a: Tensor, b: Tensor) -> Tensor | None:
     """(g / p + h) * (k * p) -> (g + h * p) * k for p = exp(x) or sigmoid(x), which is never 0 but may underflow."""
     for p in positive_divisors(a.value):
@@ -309,7 +312,7 @@ def positive_divisors(tree: Value) -> list[Value]:
                 below = below.node.inputs[0]
             if type(below.node.op) in (Exp, Expit):
                 found[below] = None
-        if node.op.name in _TRANSPARENT:
+        if type(node.op) in _TRANSPARENT:
             pending += node.inputs
         elif type(node.op) in (ScatterAdd, Pad):
             pending.append(placed(node))
