@@ -62,6 +62,8 @@ def call(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
 
 def call_function(function: Callable[..., Any], arguments: Any, keywords: Any) -> Any:
     """Answer `__array_function__`."""
+    if not FUNCTIONS:
+        importlib.import_module("graphad.numpy")  # its functions register themselves
     found = FUNCTIONS.get(function)
     if found is None:
         if isinstance(function, np.ufunc):
@@ -147,6 +149,8 @@ _WITHOUT_EFFECT = ("casting", "order", "subok")
 
 def call_ufunc(ufunc: np.ufunc, method: str, operands: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Answer `__array_ufunc__`."""
+    if not FUNCTIONS:
+        importlib.import_module("graphad.numpy")
     if method == "__call__" and not keywords:
         plain = FUNCTIONS.get(ufunc) or UFUNCS.get(ufunc)
         if plain is not None:
