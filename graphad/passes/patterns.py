@@ -72,8 +72,14 @@ class Pattern:
     def __pow__(self, other: Any) -> Pattern:
         if isinstance(other, Pattern) and not isinstance(other, Variable):
             return _ufunc(np.power, self, other)
-        written = {2: lambda x: x * x, 0.5: np.sqrt, -1: lambda x: 1 / x}.get(other)  # as tracing writes these powers
-        return pattern(PowerScalar, self, exponent=other) if written is None else written(self)
+        # Tracing writes these three powers so.
+        if other == 2:
+            return self * self
+        if other == -1:
+            return 1 / self
+        if other == 0.5:
+            return _ufunc(np.sqrt, self)
+        return pattern(PowerScalar, self, exponent=other)
 
     def __neg__(self) -> Pattern:
         return _ufunc(np.negative, self)
