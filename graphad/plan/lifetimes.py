@@ -92,21 +92,28 @@ def lifetimes(
         results: how many of the outputs are results for the caller, from the first; the others only feed `updates`.
             All of them if not given.
     """
-    return _Sharing(schedule, updates or {}, results).run()
+    return lifetimes_in(find_buffers(schedule.graph, schedule.nodes), updates, results)
+
+
+def lifetimes_in(
+    buffers: Buffers, updates: Mapping[int, int | None] | None = None, results: int | None = None
+) -> Lifetimes:
+    """Find the lifetime of every buffer, as `lifetimes` does, of buffers that nobody needs as they are any more."""
+    return _Sharing(buffers, updates or {}, results).run()
 
 
 class _Sharing:
     """The working state of `lifetimes`: homes asked for, then in-place chains, then the check of state homes."""
 
-    def __init__(self, schedule: Schedule, updates: Mapping[int, int | None], results: int | None) -> None:
-        graph = schedule.graph
+    def __init__(self, buffers: Buffers, updates: Mapping[int, int | None], results: int | None) -> None:
+        graph = buffers.graph
         self.graph = graph
-        self.steps = schedule.nodes
+        self.steps = tuple(buffers.steps)
         self.results = len(graph.outputs) if results is None else results
         self.updates = updates
-        self.buffers: Buffers = find_buffers(graph, schedule.nodes)
-        self.last = last_reads(self.buffers)
-        self.end = len(schedule.nodes)
+        self.buffers = buffers
+        self.last = last_reads(buffers)
+        self.end = len(self.steps)
         self.homes = self.buffers.homes
         self.starts = self.buffers.made_at
         self.places: dict[int, int] = {}

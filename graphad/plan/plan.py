@@ -11,8 +11,8 @@ from graphad.ir.graph import Graph
 from graphad.ir.node import Node
 from graphad.plan.arena import Arena, place
 from graphad.plan.buffers import Home
-from graphad.plan.lifetimes import Lifetimes, lifetimes, live_bytes
-from graphad.plan.schedule import Schedule, schedule
+from graphad.plan.lifetimes import Lifetimes, lifetimes_in, live_bytes
+from graphad.plan.schedule import Schedule, schedule_buffers
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +193,7 @@ def plan(graph: Graph, updates: Mapping[int, int | None] | None = None, results:
 
     Raises SymbolicSizeError for a graph with symbolic sizes.
     """
-    order = schedule(graph)
-    found = lifetimes(order, updates, results)
+    buffers = schedule_buffers(graph)
+    order = Schedule(graph, tuple(buffers.steps))
+    found = lifetimes_in(buffers, updates, results)
     return Plan(graph, order, found, place(found), len(graph.outputs) if results is None else results)

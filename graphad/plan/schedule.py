@@ -37,13 +37,18 @@ def program_order(graph: Graph) -> tuple[Node, ...]:
 
 def schedule(graph: Graph) -> Schedule:
     """Choose an order with a low peak of live memory, in time linear in the graph."""
+    return Schedule(graph, tuple(schedule_buffers(graph).steps))
+
+
+def schedule_buffers(graph: Graph) -> Buffers:
+    """Return the buffers of the graph under the order that `schedule` chooses; their `steps` are that order."""
     program = program_order(graph)
     buffers = find_buffers(graph, program)
     moved = with_views_and_sources(buffers, free_moves(buffers))
     if moved == list(range(len(program))):
-        return Schedule(graph, program)
-    nodes = tuple([program[k] for k in moved])
-    return Schedule(graph, nodes if peak(find_buffers(graph, nodes)) < peak(buffers) else program)
+        return buffers
+    other = find_buffers(graph, tuple([program[k] for k in moved]))
+    return other if peak(other) < peak(buffers) else buffers
 
 
 def peak(buffers: Buffers) -> int:
@@ -63,15 +68,15 @@ def peak(buffers: Buffers) -> int:
 def free_moves(buffers: Buffers) -> list[int]:
     """Return an order of the steps that make buffers: the given one, but free steps run as soon as they are ready."""
     steps = len(buffers.steps)
-    made, users, waiting = _neighbours(buffers)
+    made, read, users, waiting = _neighbours(buffers)
     sizes = buffers.sizes
-    reads, first = buffers.reads, buffers.first_read
     # Readers left of each buffer, and the sum of their steps: when one is left, the sum is that reader.
     left = [len(u) for u in users]
     sum_left = [sum(u) for u in users]
-    pinned = [home != Home.ARENA for home in buffers.homes]
-    for value in buffers.graph.outputs:
-        pinned[buffers.buffer_of[buffers.number[value[0]] + value[1]]] = True
+    pinned = {buffers.buffer_of[buffers.number[value[0]] + value[1]] for value in buffers.graph.outputs}
+    pinned.update([b for b, home in enumerate(buffers.homes) if home != Home.ARENA])
+    for b in pinned:
+        left[b] += 2  # there is always another reader: they are never freed
     done = bytearray(steps)
     order: list[int] = []
     live = top = 0
@@ -81,7 +86,7 @@ def free_moves(buffers: Buffers) -> list[int]:
     def needs(step: int) -> tuple[int, int]:
         """Bytes that a step makes, and bytes it frees."""
         new = sum([sizes[b] for b in made[step]])
-        old = sum([sizes[b] for b in set(reads[first[step] : first[step + 1]]) if left[b] == 1 and not pinned[b]])
+        old = sum([sizes[b] for b in read[step] if left[b] == 1])
         return new, old
 
     def run(step: int, new: int, old: int) -> None:
@@ -90,13 +95,13 @@ def free_moves(buffers: Buffers) -> list[int]:
         order.append(step)
         top = max(top, live + new)
         live += new - old
-        for b in set(reads[first[step] : first[step + 1]]):
+        for b in read[step]:
             left[b] -= 1
             sum_left[b] -= step
-            if left[b] == 1 and not pinned[b]:
+            if left[b] == 1:
                 ready.append(sum_left[b])
         for b in made[step]:
-            if not users[b] and not pinned[b]:
+            if not left[b]:
                 live -= sizes[b]
             for user in users[b]:
                 waiting[user] -= 1
@@ -124,8 +129,8 @@ def free_moves(buffers: Buffers) -> list[int]:
     return order
 
 
-def _neighbours(buffers: Buffers) -> tuple[list[list[int]], list[list[int]], list[int]]:
-    """Return what each step makes, the steps that read each buffer, and how many buffers each step waits for."""
+def _neighbours(buffers: Buffers) -> tuple[list[list[int]], list[set[int]], list[list[int]], list[int]]:
+    """Return what each step makes and reads, the steps that read each buffer, and how many buffers each step awaits."""
     steps = len(buffers.steps)
     made: list[list[int]] = [[] for _ in range(steps)]
     for b, step in enumerate(buffers.made_at):
@@ -133,12 +138,14 @@ def _neighbours(buffers: Buffers) -> tuple[list[list[int]], list[list[int]], lis
             made[step].append(b)
     users: list[list[int]] = [[] for _ in buffers.sizes]
     waiting = [0] * steps
-    for step in range(steps):
-        for b in set(buffers.reads[buffers.first_read[step] : buffers.first_read[step + 1]]):
+    reads, first, made_at = buffers.reads, buffers.first_read, buffers.made_at
+    read = [set(reads[first[step] : first[step + 1]]) for step in range(steps)]
+    for step, found in enumerate(read):
+        for b in found:
             users[b].append(step)
-            if buffers.made_at[b] >= 0:
+            if made_at[b] >= 0:
                 waiting[step] += 1
-    return made, users, waiting
+    return made, read, users, waiting
 
 
 def with_views_and_sources(buffers: Buffers, order: Sequence[int]) -> list[int]:
