@@ -60,7 +60,7 @@ def some_sizes(graph: Graph) -> dict[str, int]:
 
 
 def random_array(type_: TensorType, rng: np.random.Generator) -> Array:
-    """Return an array of a static type: normal floats (in both parts where complex), integers 0 and 1 (good as indices), booleans."""
+    """Return an array of a static type: normal floats (both parts if complex), 0 and 1 (good as indices), booleans."""
     shape = tuple(int(n) for n in type_.shape)
     if is_complex(type_.dtype):
         return np.asarray(rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(type_.dtype)

@@ -99,7 +99,7 @@ def _scalar(node: Node) -> Value | None:
 
 
 def _folded(node: Node, known: dict[Node, Array]) -> Value | None:
-    if not all([v[0] in known for v in node.inputs]):
+    if not all(v[0] in known for v in node.inputs):
         return None
     nbytes = node.types[0].nbytes
     if isinstance(nbytes, Size):
