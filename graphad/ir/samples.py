@@ -23,7 +23,8 @@ class Operand:
     distinct: bool = False
     """No two elements are closer than the numeric derivative's step (for max, sort, ...)."""
     spectrum: str = ""
-    """"general": a matrix with singular values 1, 2, 3, ...; "symmetric": one with eigenvalues 1, 2, 3, ..."""
+    """"general": a matrix with singular values 1, 2, 3, ...; "symmetric": one with eigenvalues 1, 2, 3, ...
+    (Hermitian where it is complex)"""
 
     def draw(self, rng: np.random.Generator) -> np.ndarray[Any, Any]:
         """Make an array of this description."""
@@ -50,11 +51,15 @@ class Operand:
         """Return left times diag(1, 2, 3, ...) times right, with random orthonormal columns and rows."""
         *stack, rows, columns = self.shape
         rank = min(rows, columns)
-        left = np.linalg.qr(rng.normal(size=(*stack, rows, rank)))[0]
+        left = np.linalg.qr(self._normal(rng, (*stack, rows, rank)))[0]
         symmetric = self.spectrum == "symmetric"
-        right = left if symmetric else np.linalg.qr(rng.normal(size=(*stack, columns, rank)))[0]
-        matrix = np.matmul(left * np.arange(1, rank + 1), np.swapaxes(right, -1, -2))
-        return np.asarray((matrix + np.swapaxes(matrix, -1, -2)) / 2 if symmetric else matrix)
+        right = left if symmetric else np.linalg.qr(self._normal(rng, (*stack, columns, rank)))[0]
+        matrix = np.matmul(left * np.arange(1, rank + 1), np.swapaxes(right, -1, -2).conj())
+        return np.asarray((matrix + np.swapaxes(matrix, -1, -2).conj()) / 2 if symmetric else matrix)
+
+    def _normal(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        drawn = np.asarray(rng.normal(size=shape))
+        return np.asarray(drawn + 1j * rng.normal(size=shape)) if np.dtype(self.dtype).kind == "c" else drawn
 
 
 def real(*shape: int, low: float = -2.0, high: float = 2.0, dtype: str = "float64", distinct: bool = False) -> Operand:

@@ -12,7 +12,7 @@ import numpy as np
 import graphad.ops as ops
 from graphad.ir.dims import at_least
 from graphad.numpy.arguments import averaging_dtype, refuse, untraceable
-from graphad.ops import factorization, spectral
+from graphad.ops import eigen, factorization, spectral
 from graphad.ops.matrices import adjoint, from_lower
 from graphad.tracing.coerce import as_tensor
 from graphad.tracing.protocols import implements
@@ -149,6 +149,29 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Tensor:
     """w = eigenvalues, ascending, of symmetric matrices, of which only the triangle `UPLO` is read."""
     x = matrices(a, "eigvalsh")
     return spectral.eigvalsh(adjoint(x) if _is_upper(UPLO) else x)
+
+
+class EigResult(NamedTuple):
+    """Eigenvalues, and eigenvectors (columns); complex."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+@implements(np.linalg.eig)
+def eig(a: Any) -> EigResult:
+    """w, v = eigenvalues and eigenvectors (columns of length 1) of square matrices.
+
+    Always complex, where NumPy gives real arrays if the values turn out to be real. Differentiable where the
+    eigenvalues differ; of vectors, functions that do not depend on their phases are.
+    """
+    return EigResult(*eigen.eig(matrices(a, "eig")))
+
+
+@implements(np.linalg.eigvals)
+def eigvals(a: Any) -> Tensor:
+    """w = eigenvalues of square matrices, always complex; differentiable where they differ."""
+    return eigen.eigvals(matrices(a, "eigvals"))
 
 
 def _is_upper(uplo: str) -> bool:

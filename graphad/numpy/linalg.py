@@ -7,17 +7,20 @@ solve_triangular, ...) stands in `graphad.linalg`.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.linalg import LinAlgError as LinAlgError
 
 from graphad.ir.dims import equal
 from graphad.numpy import diagonals, products, shaping
-from graphad.numpy.arguments import refuse, untraceable
+from graphad.numpy.arguments import refuse
 from graphad.numpy.contraction import Term, contract_all
 from graphad.numpy.decompositions import (
     EighResult as EighResult,
+)
+from graphad.numpy.decompositions import (
+    EigResult as EigResult,
 )
 from graphad.numpy.decompositions import (
     QRResult as QRResult,
@@ -29,7 +32,13 @@ from graphad.numpy.decompositions import (
     cholesky as cholesky,
 )
 from graphad.numpy.decompositions import (
+    eig as eig,
+)
+from graphad.numpy.decompositions import (
     eigh as eigh,
+)
+from graphad.numpy.decompositions import (
+    eigvals as eigvals,
 )
 from graphad.numpy.decompositions import (
     eigvalsh as eigvalsh,
@@ -165,15 +174,3 @@ def multi_dot(arrays: Any, *, out: None = None) -> Tensor:
     return contract_all(terms, keep).arranged(keep)
 
 
-def _complex_result(name: str) -> Any:
-    def refuse_complex(*arguments: Any, **keywords: Any) -> NoReturn:
-        untraceable(
-            f"np.linalg.{name} cannot be traced: the eigenvalues of a real matrix are complex in general, and graphad "
-            "has no complex numbers yet. Of a symmetric matrix, use np.linalg.eigh"
-        )
-
-    return refuse_complex
-
-
-for _name in ("eig", "eigvals"):
-    implements(getattr(np.linalg, _name))(_complex_result(_name))

@@ -12,6 +12,7 @@ import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.dims import product
+from graphad.ir.types import is_complex
 from graphad.numpy.arguments import axes_of, axis_of, refuse
 from graphad.numpy.decompositions import floating, matrices, svdvals
 from graphad.numpy.reductions import kept
@@ -46,6 +47,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Tensor:
     """y = norm of the vectors that the elements along `axis` (any number of axes; None: all) are."""
     a = floating(x)
+    if is_complex(a.dtype):
+        a = a.__abs__()
     axes = axes_of(axis, a.ndim)
     return kept(_of_vectors(a, axes, ord), a.shape, axes, keepdims)
 
@@ -80,7 +83,7 @@ def _is(order: Any, *known: Any) -> bool:
 
 
 def _magnitude_squared(x: Tensor) -> Tensor:
-    return ops.mul(x, x)
+    return ops.real_part(ops.mul(x, ops.conj(x)))
 
 
 def _euclidean(x: Tensor, axes: Sequence[int]) -> Tensor:
@@ -109,7 +112,7 @@ def _of_vectors(x: Tensor, axes: Sequence[int], order: Any) -> Tensor:
     if order == -np.inf:
         return ops.reduce_min(magnitude, axes)
     if order == 0:
-        return ops.reduce_sum(ops.cast(x != 0, x.dtype), axes)
+        return ops.reduce_sum(ops.cast(x != 0, magnitude.dtype), axes)
     if order == 1:
         return ops.reduce_sum(magnitude, axes)
     total = ops.reduce_sum(magnitude ** float(order), axes)

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
-from graphad.ir.op import Linear, function_of
+from graphad.ir.op import General, Linear, function_of
 from graphad.ir.samples import complex_, real, sample
 from graphad.ir.types import TensorType, complex_dtype, is_complex, real_dtype
 from graphad.ops.arithmetic import neg
@@ -91,6 +91,32 @@ class Conj(Part):
 
     def transpose(self, g: Tensor, z: Tensor) -> Tensor:  # type: ignore[override]
         return conj(g)
+
+
+class AdjointPaired(General, abstract=True):
+    """An op whose `pullback` is written in the pairing ``Re(sum(conj(g) dx))``, as the adjoints of linear algebra are.
+
+    The `vjp` is its conjugate, of conjugate cotangents; on real operands the two are one.
+    """
+
+    def pullback(
+        self,
+        cotangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        """Pull cotangents of the results back to the operands."""
+        raise NotImplementedError(f"{type(self).__name__} has no pullback")
+
+    def vjp(
+        self,
+        cotangents: tuple[Tensor | None, ...],
+        operands: tuple[Tensor, ...],
+        results: tuple[Tensor, ...],
+    ) -> tuple[Tensor | None, ...]:
+        """The conjugate of the pullback of conjugates."""
+        turned = tuple(None if g is None else conj(g) for g in cotangents)
+        return tuple(None if g is None else conj(g) for g in self.pullback(turned, operands, results))
 
 
 class Complex(Linear):

@@ -18,11 +18,12 @@ import numpy as np
 from graphad.ir.dims import Dim, at_least
 from graphad.ir.emit import apply_all
 from graphad.ir.errors import MissingExtraError, fail
-from graphad.ir.op import General, add_all, function_of
+from graphad.ir.op import add_all, function_of
 from graphad.ir.samples import positive_definite, real, sample, well_conditioned
-from graphad.ir.types import TensorType
+from graphad.ir.types import TensorType, is_complex
 from graphad.ops.cast import cast
 from graphad.ops.comparison import equal
+from graphad.ops.complex_parts import AdjointPaired
 from graphad.ops.creation import POSITION, iota
 from graphad.ops.joining import concatenate
 from graphad.ops.matrices import (
@@ -33,10 +34,13 @@ from graphad.ops.matrices import (
     from_lower,
     lower,
     lower_half,
+    on_diagonal,
+    real_diagonal,
     to_lower,
     upper,
 )
 from graphad.ops.product import matmul
+from graphad.ops.selection import where
 from graphad.ops.shape import broadcast_to
 from graphad.ops.slicing import slice_
 from graphad.ops.solving import triangular_solve
@@ -55,7 +59,7 @@ def check_tall(a: TensorType) -> tuple[Dim, Dim]:
     return rows, columns
 
 
-class Cholesky(General):
+class Cholesky(AdjointPaired):
     """y = the lower triangle with positive diagonal and y y^H = a, of which only the lower triangle is read.
 
     So the gradient is a lower triangle too: it is that of the function NumPy computes. LinAlgError where a is not
@@ -68,6 +72,7 @@ class Cholesky(General):
         sample(positive_definite(1, 1)),
         sample(real(0, 0)),
         sample(positive_definite(3, 3, dtype="float32")),
+        sample(positive_definite(3, 3, dtype="complex128")),
     )
 
     def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
@@ -77,7 +82,7 @@ class Cholesky(General):
     def evaluate(self, a: Array) -> Array:  # type: ignore[override]
         return np.asarray(np.linalg.cholesky(a))
 
-    def vjp(
+    def pullback(
         self,
         cotangents: tuple[Tensor | None, ...],
         operands: tuple[Tensor, ...],
@@ -114,7 +119,7 @@ class Cholesky(General):
         return operands[0].size * operands[0].shape[-1]
 
 
-class Qr(General):
+class Qr(AdjointPaired):
     """q, r = orthonormal columns and an upper triangle with q r = a, for matrices of at least as many rows as columns.
 
     The derivative needs columns that are linearly independent; elsewhere q is not continuous (LinAlgError).
@@ -129,6 +134,8 @@ class Qr(General):
         sample(real(3, 0)),
         sample(real(0, 0)),
         sample(well_conditioned(3, 2, dtype="float32")),
+        sample(well_conditioned(3, 3, dtype="complex128")),
+        sample(well_conditioned(4, 2, dtype="complex128")),
     )
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:  # type: ignore[override]
@@ -139,7 +146,7 @@ class Qr(General):
         q, r = np.linalg.qr(a)
         return q, r
 
-    def vjp(
+    def pullback(
         self,
         cotangents: tuple[Tensor | None, ...],
         operands: tuple[Tensor, ...],
@@ -166,7 +173,10 @@ class Qr(General):
         operands: tuple[Tensor, ...],
         results: tuple[Tensor, ...],
     ) -> tuple[Tensor | None, ...]:
-        """dq = q w + (1 - q q^H) da r^-1 and dr = (q^H da r^-1 - w) r, w skew (Walter and Lehmann 2010, (25))."""
+        """dq = q w + (1 - q q^H) da r^-1 and dr = (q^H da r^-1 - w) r, w skew (Walter and Lehmann 2010, (25)).
+
+        The diagonal of r stays real.
+        """
         (da,), (q, r) = tangents, results
         if da is None:
             return None, None
@@ -174,6 +184,8 @@ class Qr(General):
         inner = matmul(adjoint(q), ratio)
         below = lower(inner, -1)
         skew = below - adjoint(below)
+        if is_complex(inner.dtype):
+            skew = skew + where(on_diagonal(inner), inner, inner.zeros_like()) - real_diagonal(inner)
         return ratio - matmul(q, inner - skew), matmul(inner - skew, r)
 
     def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
@@ -183,7 +195,7 @@ class Qr(General):
         return 4 * operands[0].size * operands[0].shape[-1]
 
 
-class OrthogonalComplement(General):
+class OrthogonalComplement(AdjointPaired):
     """y = orthonormal columns that complete those of q to a basis: [..., m, m - n] for q of [..., m, n].
 
     The basis is one of many (Householder's, as in NumPy's complete QR). The derivative is that of a basis which turns
@@ -196,6 +208,7 @@ class OrthogonalComplement(General):
         sample(well_conditioned(2, 3, 1), smooth=False),
         sample(well_conditioned(3, 3), smooth=False),
         sample(real(3, 0), smooth=False),
+        sample(well_conditioned(4, 2, dtype="complex128"), smooth=False),
     )
 
     def infer(self, q: TensorType) -> TensorType:  # type: ignore[override]
@@ -205,7 +218,7 @@ class OrthogonalComplement(General):
     def evaluate(self, q: Array) -> Array:  # type: ignore[override]
         return np.ascontiguousarray(np.linalg.qr(q, mode="complete")[0][..., q.shape[-1] :])
 
-    def vjp(
+    def pullback(
         self,
         cotangents: tuple[Tensor | None, ...],
         operands: tuple[Tensor, ...],
@@ -232,7 +245,7 @@ class OrthogonalComplement(General):
         return 4 * operands[0].size * operands[0].shape[-2]
 
 
-class Lu(General):
+class Lu(AdjointPaired):
     """p, l, u with ``a[i] = (l u)[p[i]]``: a permutation, a lower triangle with unit diagonal, and an upper triangle.
 
     By partial pivoting, of matrices with at least as many rows as columns. NumPy has no LU: SciPy evaluates it. The
@@ -247,6 +260,7 @@ class Lu(General):
         sample(real(0, 0)),
         sample(real(3, 0)),
         sample(well_conditioned(3, 3, dtype="float32")),
+        sample(well_conditioned(4, 2, dtype="complex128")),
     )
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType, TensorType]:  # type: ignore[override]
@@ -267,7 +281,7 @@ class Lu(General):
         p, l, u = factorize(a, p_indices=True, check_finite=False)  # noqa: E741  # the factor's name
         return p.astype(POSITION), l, u
 
-    def vjp(
+    def pullback(
         self,
         cotangents: tuple[Tensor | None, ...],
         operands: tuple[Tensor, ...],

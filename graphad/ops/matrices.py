@@ -13,8 +13,10 @@ import numpy as np
 from graphad.ir.dims import Dim, equal
 from graphad.ir.errors import fail
 from graphad.ir.types import TensorType
+from graphad.ops.cast import cast
 from graphad.ops.comparison import equal as same
 from graphad.ops.comparison import greater_equal
+from graphad.ops.complex_parts import conj, real_part
 from graphad.ops.creation import POSITION, iota, ones
 from graphad.ops.product import matrix_transpose
 from graphad.ops.reduction import reduce_sum
@@ -26,19 +28,19 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+DTYPES = tuple(map(np.dtype, (np.float32, np.float64, np.complex64, np.complex128)))
 """The dtypes that LAPACK computes in."""
 
 
 def adjoint(x: Tensor) -> Tensor:
-    """Return the (conjugate) transpose of the last two axes."""
-    return matrix_transpose(x)
+    """Return the transpose of the last two axes, conjugate where x is complex."""
+    return conj(matrix_transpose(x))
 
 
 def check_matrix(a: TensorType) -> tuple[Dim, Dim]:
     """Return rows and columns; fails unless `a` is a matrix, or a stack of them, that LAPACK takes."""
     if a.ndim < 2 or a.dtype not in DTYPES:
-        fail("needs a matrix of float32 or float64, or a stack of them")
+        fail("needs a matrix in single or double precision, real or complex, or a stack of them")
     return a.shape[-2], a.shape[-1]
 
 
@@ -110,17 +112,22 @@ def lower_half(x: Tensor) -> Tensor:
 def from_lower(x: Tensor) -> Tensor:
     """Return the Hermitian matrix whose lower triangle is x's: what LAPACK makes of x."""
     below = lower(x, -1)
-    whole: Tensor = lower(x) + adjoint(below)
+    whole: Tensor = below + adjoint(below) + real_diagonal(x)
     return whole
+
+
+def real_diagonal(x: Tensor) -> Tensor:
+    """Return x with zeros off the diagonal and the real part of it."""
+    return where(on_diagonal(x), cast(real_part(x), x.dtype), x.zeros_like())
 
 
 def to_lower(g: Tensor) -> Tensor:
     """Return the transpose of `from_lower`: the cotangent of the lower triangle that alone was read."""
-    return lower(g + adjoint(g)) - where(on_diagonal(g), g, g.zeros_like())
+    return lower(g + adjoint(g)) - real_diagonal(g)
 
 
 def reciprocal_gaps(x: Tensor) -> Tensor:
-    """Return ``f[i, j] = 1 / (x[j] - x[i])``; 0 where two agree to within rounding, and so on the diagonal.
+    """Return ``f[i, j] = 1 / (x[j] - x[i])`` of real x; 0 where two agree to within rounding, and so on the diagonal.
 
     Agreeing means: a difference of at most the dtype's epsilon times the sum of all magnitudes. Below that the
     difference is rounding and its reciprocal is noise.

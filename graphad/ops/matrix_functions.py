@@ -8,9 +8,10 @@ import numpy as np
 
 from graphad.ir.dims import Dim
 from graphad.ir.emit import apply_all
-from graphad.ir.op import General, function_of
-from graphad.ir.samples import real, sample, well_conditioned
-from graphad.ir.types import TensorType
+from graphad.ir.op import General, add_all, function_of
+from graphad.ir.samples import complex_, real, sample, well_conditioned
+from graphad.ir.types import TensorType, is_complex, real_dtype
+from graphad.ops.complex_parts import AdjointPaired, complex_of, imag_part, real_part
 from graphad.ops.control import stop_gradient
 from graphad.ops.creation import ones
 from graphad.ops.cumulative import exclusive_prod
@@ -25,7 +26,7 @@ from graphad.ops.matrices import (
     on_diagonal,
     row,
 )
-from graphad.ops.product import matmul
+from graphad.ops.product import matmul, matrix_transpose
 from graphad.ops.reduction import reduce_sum
 from graphad.ops.selection import where
 from graphad.ops.shape import broadcast_to
@@ -59,6 +60,7 @@ class Det(General):
         sample(real(0, 0)),
         sample(real(3, 3, low=1.0, high=1.0)),
         sample(well_conditioned(3, 3, dtype="float32")),
+        sample(well_conditioned(3, 3, dtype="complex128")),
     )
 
     def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
@@ -96,9 +98,9 @@ class Det(General):
 
 
 class Cofactor(General):
-    """y[i, j] = derivative of det(a) by a[i, j]: ``det(a) a^-H`` where a is regular, and its limit elsewhere.
+    """y[i, j] = derivative of det(a) by a[i, j]: ``det(a) a^-T`` where a is regular, and its limit elsewhere.
 
-    With a = u diag(s) vh it is ``det(u) det(vh) u diag(c) vh``, c[i] the product of all s but s[i].
+    With a = u diag(s) vh it is ``det(u) det(vh) conj(u diag(c) vh)``, c[i] the product of all s but s[i].
     """
 
     samples = (
@@ -107,6 +109,7 @@ class Cofactor(General):
         sample(real(1, 1)),
         sample(real(0, 0)),
         sample(well_conditioned(3, 3, dtype="float32")),
+        sample(well_conditioned(3, 3, dtype="complex128")),
     )
 
     def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
@@ -116,8 +119,9 @@ class Cofactor(General):
     def evaluate(self, a: Array) -> Array:  # type: ignore[override]
         u, s, vh = np.linalg.svd(a, full_matrices=False)
         others = np.where(np.eye(a.shape[-1], dtype=bool), np.ones((), s.dtype), s[..., None, :]).prod(-1)
-        sign = np.rint(np.linalg.det(u) * np.linalg.det(vh)).astype(a.dtype)
-        return np.asarray(np.matmul(u * (sign[..., None] * others)[..., None, :], vh))
+        phase = np.linalg.det(u) * np.linalg.det(vh)
+        sign = (phase if np.iscomplexobj(a) else np.rint(phase)).astype(a.dtype)
+        return np.asarray(np.matmul(u.conj() * (sign[..., None] * others)[..., None, :], vh.conj()))
 
     def vjp(
         self,
@@ -147,11 +151,17 @@ class Cofactor(General):
 
 
 def _along(a: Tensor, direction: Tensor) -> Tensor:
-    """Return the derivative of the cofactors of `a` along a direction, exact at every rank.
+    """Return the derivative of the cofactors of `a` along a direction, exact at every rank for real matrices.
 
     In the coordinates of the singular vectors a is diagonal, and the determinant of diag(s) + t b has the second
     derivatives ``b[i,i] b[j,j] - b[i,j] b[j,i]``, each times the product of all s but s[i] and s[j].
+
+    Complex singular vectors turn with a (by a phase), so there the rule is that of regular matrices, y = det(a) a^-T.
     """
+    if is_complex(a.dtype):
+        y, inverse = cofactor(a), inv(a)
+        trace = inner_product(matrix_transpose(inverse), direction)
+        return column(column(trace)) * y - matmul(matrix_transpose(matmul(direction, inverse)), y)
     u, s, vh = svd(a)
     pairs = (*s.shape, s.shape[-1])
     without_one = where(on_diagonal_of(pairs, s), ones(pairs, s.dtype), broadcast_to(row(s), pairs))
@@ -171,7 +181,9 @@ def on_diagonal_of(shape: tuple[Dim, ...], like: Tensor) -> Tensor:
 class Slogdet(General):
     """sign, logarithm of the magnitude of the determinant of square matrices; 0 and -inf for singular ones.
 
-    No gradient flows through the sign; that of the logarithm is infinite at singular matrices (LinAlgError).
+    The sign of a complex determinant is its phase, a number of magnitude 1. No gradient flows through that of a real
+    one. The gradient of the logarithm is infinite at
+    singular matrices (LinAlgError).
     """
 
     may_raise = False
@@ -181,12 +193,13 @@ class Slogdet(General):
         sample(well_conditioned(1, 1)),
         sample(real(0, 0)),
         sample(well_conditioned(3, 3, dtype="float32")),
+        sample(well_conditioned(3, 3, dtype="complex128")),
     )
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:  # type: ignore[override]
         check_square(a)
         number = a.with_shape(a.shape[:-2])
-        return number, number
+        return number, number.with_dtype(real_dtype(a.dtype))
 
     def evaluate(self, a: Array) -> tuple[Array, Array]:  # type: ignore[override]
         sign, logarithm = np.linalg.slogdet(a)
@@ -198,9 +211,15 @@ class Slogdet(General):
         operands: tuple[Tensor, ...],
         results: tuple[Tensor, ...],
     ) -> tuple[Tensor | None, ...]:
-        """g a^-H (Giles 2008, 2.2.4)."""
-        _, g = cotangents
-        return (None if g is None else column(column(g)) * adjoint(inv(operands[0])),)
+        """(g + i Im(gs sign)) a^-T (Giles 2008, 2.2.4), gs being the cotangent of a complex sign."""
+        gs, g = cotangents
+        (a,) = operands
+        phase = None
+        if gs is not None and is_complex(a.dtype):
+            turned = imag_part(gs * results[0])
+            phase = complex_of(turned.zeros_like(), turned)
+        total = add_all([g, phase])
+        return (None if total is None else column(column(total)) * matrix_transpose(inv(a)),)
 
     def jvp(
         self,
@@ -208,9 +227,15 @@ class Slogdet(General):
         operands: tuple[Tensor, ...],
         results: tuple[Tensor, ...],
     ) -> tuple[Tensor | None, ...]:
-        """The trace of a^-1 da."""
-        (da,) = tangents
-        return None, None if da is None else inner_product(adjoint(inv(operands[0])), da)
+        """The real part of t, and i sign times its imaginary part, with t the trace of a^-1 da."""
+        (da,), (a,) = tangents, operands
+        if da is None:
+            return None, None
+        trace = inner_product(matrix_transpose(inv(a)), da)
+        if not is_complex(a.dtype):
+            return None, trace
+        turned = imag_part(trace)
+        return results[0] * complex_of(turned.zeros_like(), turned), real_part(trace)
 
     def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         return slogdet(a)
@@ -240,7 +265,7 @@ PADE_13_RADIUS = 5.371920351148152
 """The largest 1-norm at which the approximant is exact to float64's rounding (Higham 2005, table 2.3)."""
 
 
-class Expm(General):
+class Expm(AdjointPaired):
     """y = 1 + a + a^2 / 2 + a^3 / 6 + ...: the exponential of square matrices.
 
     By scaling and squaring (N. J. Higham, "The scaling and squaring method for the matrix exponential revisited",
@@ -255,6 +280,7 @@ class Expm(General):
         sample(real(0, 0)),
         sample(real(2, 2, low=0.0, high=0.0)),
         sample(real(3, 3, dtype="float32")),
+        sample(complex_(3, 3)),
     )
 
     def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
@@ -268,13 +294,13 @@ class Expm(General):
         # An infinite or nan norm asks for no halving; the result is nan anyway.
         ratio = np.where(np.isfinite(norm), norm, 0) / PADE_13_RADIUS
         halvings = np.ceil(np.log2(np.maximum(ratio, 1))).astype(np.int64)
-        scaled = a * np.exp2(-halvings.astype(a.dtype))[..., None, None]
+        scaled = a * np.exp2(-halvings.astype(real_dtype(a.dtype)))[..., None, None]
         y = np.array(_pade_13(scaled))
         for k in range(int(halvings.max())):
             y = np.where((halvings > k)[..., None, None], np.matmul(y, y), y)
         return y
 
-    def vjp(
+    def pullback(
         self,
         cotangents: tuple[Tensor | None, ...],
         operands: tuple[Tensor, ...],

@@ -15,9 +15,10 @@ import numpy as np
 from graphad.ir.dims import Dim, equal
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
-from graphad.ir.op import General, add_all, function_of
-from graphad.ir.samples import real, sample, well_conditioned
+from graphad.ir.op import add_all, function_of
+from graphad.ir.samples import complex_, real, sample, well_conditioned
 from graphad.ir.types import TensorType
+from graphad.ops.complex_parts import AdjointPaired
 from graphad.ops.matrices import adjoint, check_matrix, check_square, lower, upper
 from graphad.ops.product import matmul
 from graphad.ops.shape import batch_size, reshape, same_shape, spread, transpose
@@ -42,7 +43,7 @@ def check_system(a: TensorType, b: TensorType) -> None:
         fail(f"a system of {n} equations has {b.shape[-2]} right-hand sides' rows")
 
 
-class System(General, abstract=True):
+class System(AdjointPaired, abstract=True):
     """x with a x = b, for stacks of square matrices a; `b` has one column a system."""
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:  # type: ignore[override]
@@ -62,7 +63,7 @@ class System(General, abstract=True):
         """Return what is read of a matrix, zeros elsewhere; as it is its own transpose, cotangents pass it too."""
         return a
 
-    def vjp(
+    def pullback(
         self,
         cotangents: tuple[Tensor | None, ...],
         operands: tuple[Tensor, ...],
@@ -109,6 +110,7 @@ class Solve(System):
         sample(real(0, 0), real(0, 2)),
         sample(well_conditioned(2, 2), real(2, 0)),
         sample(well_conditioned(3, 3, dtype="float32"), real(3, 1, dtype="float32")),
+        sample(well_conditioned(3, 3, dtype="complex128"), complex_(3, 2)),
     )
 
     def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]
@@ -139,6 +141,7 @@ class TriangularSolve(System):
         sample(real(1, 1, low=1.0), real(1, 2), lower=False),
         sample(real(0, 0), real(0, 2), lower=True),
         sample(real(2, 2, low=1.0, dtype="float32"), real(2, 1, dtype="float32"), lower=False, unit=True),
+        sample(complex_(3, 3, low=1.0), complex_(3, 2), lower=True),
     )
 
     def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]
@@ -180,7 +183,7 @@ class TriangularSolve(System):
         return results[0].size * operands[0].shape[-1]
 
 
-class Inv(General):
+class Inv(AdjointPaired):
     """x = a^-1 for stacks of square matrices; LinAlgError where a is singular."""
 
     samples = (
@@ -189,6 +192,7 @@ class Inv(General):
         sample(well_conditioned(1, 1)),
         sample(real(0, 0)),
         sample(well_conditioned(3, 3, dtype="float32")),
+        sample(well_conditioned(3, 3, dtype="complex128")),
     )
 
     def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
@@ -198,7 +202,7 @@ class Inv(General):
     def evaluate(self, a: Array) -> Array:  # type: ignore[override]
         return np.asarray(np.linalg.inv(a))
 
-    def vjp(
+    def pullback(
         self,
         cotangents: tuple[Tensor | None, ...],
         operands: tuple[Tensor, ...],
@@ -229,7 +233,7 @@ class Inv(General):
 
 
 @dataclass(frozen=True)
-class Pinv(General):
+class Pinv(AdjointPaired):
     """x = the Moore-Penrose inverse of a; singular values up to `cutoff` times the largest count as 0.
 
     The derivative is that of matrices whose rank does not change, where the inverse is smooth.
@@ -245,6 +249,8 @@ class Pinv(General):
         sample(real(0, 3), cutoff=1e-15),
         sample(real(2, 0), cutoff=1e-15),
         sample(well_conditioned(3, 2, dtype="float32"), cutoff=1e-6),
+        sample(well_conditioned(3, 2, dtype="complex128"), cutoff=1e-15),
+        sample(well_conditioned(2, 3, dtype="complex128"), cutoff=1e-15),
     )
 
     def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
@@ -254,7 +260,7 @@ class Pinv(General):
     def evaluate(self, a: Array) -> Array:  # type: ignore[override]
         return np.asarray(np.linalg.pinv(a, rcond=self.cutoff), order="C")
 
-    def vjp(
+    def pullback(
         self,
         cotangents: tuple[Tensor | None, ...],
         operands: tuple[Tensor, ...],

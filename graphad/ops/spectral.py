@@ -1,7 +1,7 @@
-"""Eigenvalues of symmetric matrices and singular values.
+"""Eigenvalues of symmetric (Hermitian) matrices and singular values, all of them real.
 
 Sources of the derivatives: Giles 2008, 3.1 and 3.2; J. Townsend, "Differentiating the singular value decomposition",
-2016. (The eigenvalues of general matrices belong here too; they are complex.)
+2016. (Those of general matrices stand in `eigen.py`.)
 
 Where eigenvalues (or singular values) agree, their vectors are any basis of the space they share, and no derivative of
 the vectors exists. The rules leave out how such vectors turn into each other (`reciprocal_gaps` is 0 there), as of a
@@ -9,6 +9,9 @@ basis that turns no further than it must. So first derivatives are right for fun
 symmetric in equal ones, for projections on the spaces, and for the polar factor u vh. They are not for a function of
 the matrix put together from both, as ``v f(w) v^H`` (write it with products, or `Expm`), nor, of what is right, are
 second derivatives.
+
+The vectors of complex matrices are also free to turn by a phase each, of which LAPACK takes some. The rules leave the
+phases as they are: derivatives are right for what does not depend on them.
 """
 
 from __future__ import annotations
@@ -21,9 +24,11 @@ import numpy as np
 from graphad.ir.dims import Dim, at_least
 from graphad.ir.emit import apply_all
 from graphad.ir.errors import fail
-from graphad.ir.op import General, add_all, function_of
+from graphad.ir.op import add_all, function_of
 from graphad.ir.samples import positive_definite, real, sample, well_conditioned
-from graphad.ir.types import TensorType
+from graphad.ir.types import TensorType, real_dtype
+from graphad.ops.cast import cast
+from graphad.ops.complex_parts import AdjointPaired, real_part
 from graphad.ops.creation import ones
 from graphad.ops.factorization import check_tall
 from graphad.ops.matrices import (
@@ -38,7 +43,7 @@ from graphad.ops.matrices import (
     row,
     to_lower,
 )
-from graphad.ops.product import matmul
+from graphad.ops.product import matmul, matrix_transpose
 from graphad.ops.reduction import reduce_sum
 from graphad.ops.selection import where
 from graphad.ops.shape import broadcast_to
@@ -49,8 +54,13 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
+def _values(a: TensorType, shape: tuple[Dim, ...]) -> TensorType:
+    """Return the type of real numbers in the precision of `a`."""
+    return TensorType(real_dtype(a.dtype), shape)
+
+
 @dataclass(frozen=True)
-class Eigh(General):
+class Eigh(AdjointPaired):
     """w, v = eigenvalues, ascending, and eigenvectors (columns) of symmetric matrices.
 
     They are read from their lower triangle, or from the `upper` one, so the gradient is such a triangle too. Repeated
@@ -66,17 +76,18 @@ class Eigh(General):
         sample(positive_definite(1, 1)),
         sample(real(0, 0)),
         sample(positive_definite(3, 3, dtype="float32")),
+        sample(positive_definite(3, 3, dtype="complex128"), smooth=False),
     )
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:  # type: ignore[override]
         check_square(a)
-        return a.with_shape(a.shape[:-1]), a
+        return _values(a, a.shape[:-1]), a
 
     def evaluate(self, a: Array) -> tuple[Array, Array]:  # type: ignore[override]
         w, v = np.linalg.eigh(a, "U" if self.upper else "L")
         return w, v
 
-    def vjp(
+    def pullback(
         self,
         cotangents: tuple[Tensor | None, ...],
         operands: tuple[Tensor, ...],
@@ -92,7 +103,7 @@ class Eigh(General):
         )
         if inner is None:
             return (None,)
-        pulled = to_lower(matmul(matmul(v, inner), adjoint(v)))
+        pulled = to_lower(matmul(matmul(v, cast(inner, v.dtype)), adjoint(v)))
         return (adjoint(pulled) if self.upper else pulled,)
 
     def jvp(
@@ -106,7 +117,7 @@ class Eigh(General):
         if da is None:
             return None, None
         inner = matmul(matmul(adjoint(v), from_lower(adjoint(da) if self.upper else da)), v)
-        return diagonal(inner), matmul(v, reciprocal_gaps(w) * inner)
+        return real_part(diagonal(inner)), matmul(v, reciprocal_gaps(w) * inner)
 
     def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         return eigh(a, self.upper)
@@ -115,7 +126,7 @@ class Eigh(General):
         return 9 * operands[0].size * operands[0].shape[-1]
 
 
-class Eigvalsh(General):
+class Eigvalsh(AdjointPaired):
     """w = eigenvalues, ascending, of symmetric matrices, read from their lower triangle.
 
     Where eigenvalues agree, the gradient is that of functions symmetric in them.
@@ -127,16 +138,17 @@ class Eigvalsh(General):
         sample(positive_definite(1, 1)),
         sample(real(0, 0)),
         sample(positive_definite(3, 3, dtype="float32")),
+        sample(positive_definite(3, 3, dtype="complex128")),
     )
 
     def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
         check_square(a)
-        return a.with_shape(a.shape[:-1])
+        return _values(a, a.shape[:-1])
 
     def evaluate(self, a: Array) -> Array:  # type: ignore[override]
         return np.asarray(np.linalg.eigvalsh(a))
 
-    def vjp(
+    def pullback(
         self,
         cotangents: tuple[Tensor | None, ...],
         operands: tuple[Tensor, ...],
@@ -160,7 +172,7 @@ class Eigvalsh(General):
         if da is None:
             return (None,)
         _, v = eigh(operands[0])
-        return (_diagonal_of_product(adjoint(v), matmul(from_lower(da), v)),)
+        return (real_part(_diagonal_of_product(adjoint(v), matmul(from_lower(da), v))),)
 
     def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
         return eigvalsh(a)
@@ -170,7 +182,7 @@ class Eigvalsh(General):
 
 
 @dataclass(frozen=True)
-class Svd(General):
+class Svd(AdjointPaired):
     """u, s, vh = reduced singular value decomposition of matrices, s descending: ``(u * s) @ vh = a``.
 
     u [..., m, k] has orthonormal columns and vh [..., k, n] orthonormal rows. k is n, with at least as many rows as
@@ -189,6 +201,8 @@ class Svd(General):
         sample(real(3, 0)),
         sample(real(0, 2), wide=True),
         sample(well_conditioned(3, 2, dtype="float32")),
+        sample(well_conditioned(3, 2, dtype="complex128"), smooth=False),
+        sample(well_conditioned(2, 3, dtype="complex128"), wide=True, smooth=False),
     )
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType, TensorType]:  # type: ignore[override]
@@ -196,15 +210,15 @@ class Svd(General):
         if self.wide:
             if not at_least(columns, rows):
                 fail(f"wide matrices have at least as many columns as rows, not {columns} and {rows}")
-            return a.with_shape((*a.shape[:-1], rows)), a.with_shape(a.shape[:-1]), a
+            return a.with_shape((*a.shape[:-1], rows)), _values(a, a.shape[:-1]), a
         check_tall(a)
-        return a, a.with_shape((*a.shape[:-2], columns)), a.with_shape((*a.shape[:-2], columns, columns))
+        return a, _values(a, (*a.shape[:-2], columns)), a.with_shape((*a.shape[:-2], columns, columns))
 
     def evaluate(self, a: Array) -> tuple[Array, Array, Array]:  # type: ignore[override]
         u, s, vh = np.linalg.svd(a, full_matrices=False)
         return u, s, vh
 
-    def vjp(
+    def pullback(
         self,
         cotangents: tuple[Tensor | None, ...],
         operands: tuple[Tensor, ...],
@@ -257,7 +271,7 @@ def _pulled(
         inner.append(0.5 * reciprocal_gaps(s) * (together - adjoint(together)))
         inner.append(0.5 * _reciprocal_sums(s) * (apart - adjoint(apart)))
     middle = add_all(inner)
-    pulled = None if middle is None else matmul(u, middle)
+    pulled = None if middle is None else matmul(u, cast(middle, u.dtype))
     if gu is not None and along_u is not None:
         pulled = add_all([pulled, (gu - matmul(u, along_u)) * row(_safe_reciprocal(s))])
     return None if pulled is None else matmul(pulled, vh)
@@ -274,10 +288,10 @@ def _pushed(da: Tensor, u: Tensor, s: Tensor, vh: Tensor) -> tuple[Tensor, Tenso
     together = 0.5 * reciprocal_gaps(s) * (p + adjoint(p))
     apart = 0.5 * _reciprocal_sums(s) * (p - adjoint(p))
     du = matmul(u, together + apart) + (moved - matmul(u, p)) * row(_safe_reciprocal(s))
-    return du, diagonal(p), matmul(adjoint(together - apart), vh)
+    return du, real_part(diagonal(p)), matmul(adjoint(together - apart), vh)
 
 
-class SingularValues(General):
+class SingularValues(AdjointPaired):
     """s = singular values, descending, of matrices of at least as many rows as columns.
 
     Where singular values agree, the gradient is that of functions symmetric in them. At a singular value of 0 (a kink,
@@ -292,16 +306,17 @@ class SingularValues(General):
         sample(real(3, 0)),
         sample(real(0, 0)),
         sample(well_conditioned(3, 2, dtype="float32")),
+        sample(well_conditioned(3, 2, dtype="complex128")),
     )
 
     def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
         _, columns = check_tall(a)
-        return a.with_shape((*a.shape[:-2], columns))
+        return _values(a, (*a.shape[:-2], columns))
 
     def evaluate(self, a: Array) -> Array:  # type: ignore[override]
         return np.asarray(np.linalg.svd(a, compute_uv=False))
 
-    def vjp(
+    def pullback(
         self,
         cotangents: tuple[Tensor | None, ...],
         operands: tuple[Tensor, ...],
@@ -325,7 +340,7 @@ class SingularValues(General):
         if da is None:
             return (None,)
         u, _, vh = svd(operands[0])
-        return (_diagonal_of_product(adjoint(u), matmul(da, adjoint(vh))),)
+        return (real_part(_diagonal_of_product(adjoint(u), matmul(da, adjoint(vh)))),)
 
     def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
         return singular_values(a)
@@ -336,7 +351,7 @@ class SingularValues(General):
 
 def _diagonal_of_product(a: Tensor, b: Tensor) -> Tensor:
     """Return the diagonal of a b without the rest of it."""
-    return reduce_sum(a * adjoint(b), (a.ndim - 1,))
+    return reduce_sum(a * matrix_transpose(b), (a.ndim - 1,))
 
 
 def _reciprocal_sums(s: Tensor) -> Tensor:

@@ -101,7 +101,6 @@ REFUSALS = [
     (lambda x: x.flat, "x.ravel()"),
     (lambda x: x.view("int64"), "no memory"),
     (lambda x: x.resize(2), "np.pad"),
-    (lambda x: np.linalg.eigvals(x), "complex"),
     (lambda x: np.fft.rfft(x.astype(complex)), "transforms real numbers"),
     (lambda x: np.kaiser(x, x), "np.kaiser cannot be traced"),
     (lambda x: np.unique(x), "depends on the elements"),
