@@ -727,6 +727,8 @@ else:
         """Load the namespaces that few programs use when they are first asked for."""
         if name in ("fft", "linalg"):
             return _importlib.import_module(f"graphad.numpy.{name}")
+        if name == "i0":
+            return _importlib.import_module("graphad.special").i0
         raise AttributeError(f"module 'graphad.numpy' has no attribute {name!r}")
 
 

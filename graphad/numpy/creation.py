@@ -8,7 +8,7 @@ import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.dims import Dim, Size
-from graphad.ir.types import DType, is_inexact, real_dtype
+from graphad.ir.types import DType, is_float, is_inexact, real_dtype
 from graphad.numpy.arguments import axis_of, check_device, dtype_of, is_number, refuse, shape_of, size_of
 from graphad.numpy.elementwise import where
 from graphad.numpy.shaping import expand_dims, moveaxis
@@ -32,6 +32,9 @@ def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None 
         refuse("asarray with copy=False: a tensor holds elements of its own; only a tensor is taken without a copy")
     x = as_tensor(a)
     return ops.cast(x, dtype_of(dtype, x.dtype))
+
+
+asanyarray = ascontiguousarray = asfortranarray = asarray
 
 
 def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: int = 0) -> Tensor:
@@ -164,3 +167,29 @@ def linspace(
     y = ops.cast(y if is_inexact(wanted) else ops.floor(y), wanted)
     y = moveaxis(y, 0, axis_of(axis, y.ndim))
     return (y, step) if retstep else y
+
+
+@implements(np.logspace)
+def logspace(
+    start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: Any = 0
+) -> Tensor:
+    """y = base ** linspace(start, stop, num)."""
+    y: Tensor = as_tensor(base) ** linspace(start, stop, num, endpoint, axis=axis)
+    return ops.cast(y, dtype_of(dtype, y.dtype))
+
+
+@implements(np.geomspace)
+def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: Any = 0) -> Tensor:
+    """Return `num` values whose neighbours have one ratio, from start to stop, both above 0 or both below."""
+    first, last, _ = promoted(start, stop, _FLOAT.type(0))
+    if not is_float(first.dtype):
+        refuse(f"np.geomspace is defined for real numbers, got {first.type}")
+    first, last = broadcast_all([first, last])
+    y = ops.exp(linspace(ops.log(ops.absolute(first)), ops.log(ops.absolute(last)), num, endpoint))
+    y = y * ops.sign(first)
+    places = ops.iota((size_of(num),), 0, _INDEX)
+    places = expand_dims(places, tuple(range(1, y.ndim))) if y.ndim > 1 else places
+    y = where(places == 0, first, y)
+    if endpoint and size_of(num) != 1:
+        y = where(places == size_of(num) - 1, last, y)
+    return moveaxis(ops.cast(y, dtype_of(dtype, y.dtype)), 0, axis_of(axis, y.ndim))

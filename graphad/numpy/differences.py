@@ -30,6 +30,8 @@ def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = _NONE, append: Any =
     x = concatenate(parts, k)
     for _ in range(n):
         size = x.shape[k]
+        if size == 0:
+            break
         later, earlier = between(x, k, 1, size), between(x, k, 0, size - 1)
         x = later != earlier if x.dtype.kind == "b" else later - earlier
     return x

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import graphad.ops as ops
-from graphad.ir.dims import Dim, equal, is_one
+from graphad.ir.dims import Dim, equal, is_one, static
 from graphad.ir.types import as_dtype
 from graphad.numpy.arguments import dtype_of, no_out, refuse
 from graphad.numpy.contraction import Label, Term, contract_all
@@ -54,6 +54,17 @@ def einsum(
 
 
 # Reading subscripts
+
+
+@implements(np.einsum_path)
+def einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = False) -> Any:
+    """Return NumPy's order of contraction and its description, which depend on the shapes alone."""
+    examples: list[Any] = [
+        np.broadcast_to(np.float64(0), tuple(map(static, item.shape))) if isinstance(item, Tensor) else item
+        for item in operands
+    ]
+    path_of: Any = np.einsum_path
+    return path_of(*examples, optimize=optimize, einsum_call=einsum_call)
 
 
 def _parsed(operands: Sequence[Any]) -> tuple[list[Tensor], list[Subscripts], Subscripts | None]:

@@ -5,11 +5,12 @@ Ufuncs that an op means need no function here (see `ufuncs.py`).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 import graphad.ops as ops
+from graphad.ir.errors import OpTypeError
 from graphad.ir.types import finfo, is_complex, is_float, is_inexact
 from graphad.numpy.arguments import averaging_dtype, dtype_of, elements, no_out, refuse, untraceable
 from graphad.numpy.reductions import all
@@ -28,6 +29,10 @@ def as_float(x: Any) -> Tensor:
     return ops.cast(t, averaging_dtype(t.dtype))
 
 
+@overload
+def where(condition: Any, /) -> tuple[Tensor, ...]: ...
+@overload
+def where(condition: Any, x: Any, y: Any, /) -> Tensor: ...
 @implements(np.where)
 def where(condition: Any, x: Any = _NONE, y: Any = _NONE, /) -> Any:
     """z = x where the condition is true (not 0), y elsewhere; of a known condition alone, where it is true."""
@@ -325,6 +330,17 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Tensor:
     if equal_nan and is_inexact(x.dtype) and is_inexact(y.dtype):
         same = same | (ops.isnan(x) & ops.isnan(y))
     return all(same)
+
+
+@implements(np.array_equiv)
+def array_equiv(a1: Any, a2: Any) -> Tensor:
+    """y = whether the shapes broadcast and all elements are equal then."""
+    x, y = as_tensor(a1), as_tensor(a2)
+    try:
+        common_shape([x.shape, y.shape])
+    except OpTypeError:
+        return constant(False)
+    return all(x == y)
 
 
 @implements(np.sinc)

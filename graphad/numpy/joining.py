@@ -69,6 +69,9 @@ def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Tensor
     return concatenate(_each(tup, atleast_2d), 0, dtype=dtype)
 
 
+row_stack = vstack
+
+
 @implements(np.hstack)
 def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
     """Join arrays column by column (along axis 0 where they have one axis)."""

@@ -12,7 +12,7 @@ import numpy as np
 import graphad.ops as ops
 from graphad.ir.dims import Dim, static
 from graphad.ir.types import as_dtype
-from graphad.numpy.arguments import refuse, size_of
+from graphad.numpy.arguments import refuse, size_of, untraceable
 from graphad.numpy.joining import concatenate
 from graphad.numpy.shaping import between, ravel
 from graphad.numpy.signals import convolve
@@ -105,3 +105,26 @@ def vander(x: Any, N: Dim | None = None, increasing: bool = False) -> Tensor:
     rest = ops.broadcast_to(column, (t.shape[0], max(n - 1, 0)))
     powers = ops.cumprod(concatenate([first, rest], 1), 1)
     return powers if increasing else ops.flip(powers, (1,))
+
+
+@implements(np.polyfit)
+def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: Any = None, cov: Any = False) -> Tensor:
+    """Return the coefficients of the polynomial of degree `deg` that fits y at x best, by (weighted) least squares."""
+    from graphad.numpy.systems import lstsq
+
+    if full or cov:
+        untraceable("np.polyfit gives coefficients alone: use np.linalg.lstsq on np.vander(x, deg + 1) for the rest")
+    at, values = promoted(as_tensor(x), as_tensor(y), np.float64(0))[:2]
+    if at.ndim != 1 or values.ndim not in (1, 2) or deg < 0:
+        refuse(f"np.polyfit takes x of one axis, y of one or two and a degree >= 0, got {at.type}, {values.type}")
+    powers = vander(at, deg + 1)
+    if w is not None:
+        weights = as_tensor(w)
+        powers = powers * weights[:, None]
+        values = values * (weights if values.ndim == 1 else weights[:, None])
+    # Columns of one length: the powers of x differ by orders of magnitude.
+    scale = ops.sqrt(ops.reduce_sum(powers * powers, (0,)))
+    cutoff = static(at.shape[0]) * np.finfo(np.float64).eps if rcond is None else rcond
+    found = lstsq(powers / scale, values, cutoff)[0]
+    fitted: Tensor = found / (scale if values.ndim == 1 else scale[:, None])
+    return fitted

@@ -10,6 +10,7 @@ import numpy as np
 import graphad.ops as ops
 from graphad.ir.dims import equal, product, static
 from graphad.ir.op import add_all
+from graphad.ir.types import is_complex
 from graphad.numpy.arguments import axis_of, no_out, refuse
 from graphad.numpy.contraction import Term, contract
 from graphad.numpy.reductions import sum
@@ -74,6 +75,27 @@ def vecdot(x1: Any, x2: Any, /, axis: Any = -1) -> Tensor:
     """y = sum of conj(x1) * x2 over `axis`."""
     x, y = promoted(as_tensor(x1), as_tensor(x2))
     return sum(ops.conj(x) * y, axis, x.dtype)
+
+
+@implements_newer("matvec")
+def matvec(x1: Any, x2: Any, /) -> Tensor:
+    """y[..., i] = sum over k of x1[..., i, k] x2[..., k]; leading axes broadcast."""
+    matrix, vector = as_tensor(x1), as_tensor(x2)
+    if matrix.ndim < 2 or vector.ndim < 1:
+        refuse(f"np.matvec takes matrices and vectors, got {matrix.type} and {vector.type}")
+    product_ = matmul(matrix, ops.reshape(vector, (*vector.shape, 1)))
+    return ops.reshape(product_, product_.shape[:-1])
+
+
+@implements_newer("vecmat")
+def vecmat(x1: Any, x2: Any, /) -> Tensor:
+    """y[..., j] = sum over k of conj(x1)[..., k] x2[..., k, j]; leading axes broadcast."""
+    vector, matrix = as_tensor(x1), as_tensor(x2)
+    if matrix.ndim < 2 or vector.ndim < 1:
+        refuse(f"np.vecmat takes vectors and matrices, got {vector.type} and {matrix.type}")
+    row: Any = np.conjugate(vector) if is_complex(vector.dtype) else vector
+    product_ = matmul(ops.reshape(row, (*row.shape[:-1], 1, row.shape[-1])), matrix)
+    return ops.reshape(product_, (*product_.shape[:-2], product_.shape[-1]))
 
 
 @implements(np.inner)

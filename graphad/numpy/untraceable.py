@@ -11,8 +11,6 @@ _DATA_DEPENDENT = "the shape of its result depends on the elements, which are no
 _IN_PLACE = "it writes into an array in place; values of a graph do not change. "
 
 CURES: dict[str, str] = {
-    "delete": "give np.take the indices to keep instead",
-    "insert": "use np.concatenate of the parts instead",
     "trim_zeros": _DATA_DEPENDENT + "Compute it outside the traced function",
     "put": _IN_PLACE + "Use y = x.ravel().at[indices].set(values).reshape(x.shape)",
     "put_along_axis": _IN_PLACE + "Use y = graphad.numpy.put_along_axis(x, indices, values, axis)",
