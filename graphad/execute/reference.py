@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from graphad.ir.collector import collector_paused
 from graphad.ir.errors import ExecutionError
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
@@ -49,6 +50,7 @@ class Program:
     One call at a time: the caller holds a lock. `arena` is the block that holds all intermediate values.
     """
 
+    @collector_paused()
     def __init__(self, plan: Plan, state: Mapping[int, Array]) -> None:
         """Allocate the arena and bind every step; `state` gives the array of each input that is state."""
         self.plan = plan

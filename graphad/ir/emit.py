@@ -7,15 +7,17 @@ Transformations set it while they emit, so that a derived node names the user's 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from graphad.ir.errors import OpTypeError, RuleViolation
 from graphad.ir.location import Location, user_location
 from graphad.ir.node import ROLES, Node, Value
+from graphad.ir.types import DType, TensorType
 
 if TYPE_CHECKING:
+    from graphad.ir.dims import Dim
     from graphad.ir.op import Op
     from graphad.tracing.tensor import Tensor
 
@@ -93,15 +95,20 @@ def emit(op: Op, inputs: tuple[Value, ...]) -> Node:
     except RuleViolation as violation:
         operands = ", ".join(str(v.type) for v in inputs)
         raise OpTypeError(f"{op.name}({operands}): {violation}", location=location) from None
-    return Node(
-        op,
-        inputs,
-        types if type(types) is tuple else (types,),  # type: ignore[arg-type]
-        location,
-        here.scope,
-        here.role,
-        here.replica,
-    )
+    if not isinstance(types, tuple):
+        types = _SINGLE.get((types.dtype, types.shape)) or _single(types)
+    return Node(op, inputs, types, location, here.scope, here.role, here.replica)
+
+
+_SINGLE: dict[tuple[DType, tuple[Dim, ...]], tuple[TensorType]] = {}
+"""The types of nodes with one result, one object for each: graphs have few, and comparisons then look no further."""
+_MOST_TYPES = 10_000
+
+
+def _single(type_: TensorType) -> tuple[TensorType]:
+    if len(_SINGLE) >= _MOST_TYPES:
+        _SINGLE.clear()
+    return _SINGLE.setdefault((type_.dtype, type_.shape), (type_,))
 
 
 _tensor: list[type[Tensor]] = []
@@ -125,10 +132,14 @@ def _handle_class(operands: tuple[Tensor, ...]) -> type[Tensor]:
     return plain
 
 
+_new_tuple: Callable[[type[Value], tuple[Node, int]], Value] = tuple.__new__
+"""Makes a Value in half the time that its own constructor takes."""
+
+
 def apply(op: Op, *operands: Tensor) -> Tensor:
     """Apply an op with one result to tensors."""
     node = emit(op, tuple([t.value for t in operands]))
-    return _handle_class(operands)(Value(node, 0))
+    return _handle_class(operands)(_new_tuple(Value, (node, 0)))
 
 
 def apply_all(op: Op, *operands: Tensor) -> tuple[Tensor, ...]:

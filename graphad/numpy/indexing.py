@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import graphad.ops as ops
-from graphad.ir.dims import Dim, Size, at_least, static
+from graphad.ir.dims import Dim, Size, at_least, is_static, static
 from graphad.ir.errors import OutOfBoundsError
 from graphad.numpy.arguments import elements, here, refuse, untraceable
 from graphad.numpy.shaping import flipped
@@ -114,6 +114,46 @@ def locate(x: Tensor, index: Any) -> Place:
         OpTypeError: what is no index, or a mask of another shape than its axes.
         TraceError: a traced boolean mask, which would make a shape that depends on data.
     """
+    key = _plain(x.shape, index)
+    found = None if key is None else _PLACES.get(key)
+    if found is None:
+        found = _resolved(x, index)
+        if key is not None:
+            if len(_PLACES) >= _MOST_PLACES:
+                _PLACES.clear()
+            _PLACES[key] = found
+    return found
+
+
+_PLACES: dict[Any, Place] = {}
+"""Places of plain indices: unrolled loops take the same slices over and over."""
+_MOST_PLACES = 10_000
+
+
+def _plain(shape: tuple[Dim, ...], index: Any) -> Any:
+    """Return what indices share that mean the same place in arrays of a static shape; None for all but plain ones.
+
+    Plain are ints, slices of ints, None and Ellipsis: they make no nodes and assume nothing.
+    """
+    parts: list[Any] = []
+    for item in index if type(index) is tuple else (index,):
+        kind = type(item)
+        if kind is slice:
+            part = item.start, item.stop, item.step
+            if not _INT_OR_NONE.issuperset(map(type, part)):
+                return None
+            parts.append(part)
+        elif kind is int or item is None or item is Ellipsis:
+            parts.append(item)
+        else:
+            return None
+    return (shape, tuple(parts)) if is_static(shape) else None
+
+
+_INT_OR_NONE = frozenset({int, type(None)})
+
+
+def _resolved(x: Tensor, index: Any) -> Place:
     items = _expanded(x, [_item(item) for item in (index if isinstance(index, tuple) else (index,))])
     advanced = [k for k, item in enumerate(items) if isinstance(item, (Tensor, np.ndarray))]
     if advanced:  # an integer beside index arrays is one of them
