@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from graphad.ir.errors import TraceError
+from graphad.ir.leaf import Input
+from graphad.ir.location import user_location
 from graphad.ir.op import OPS, Elementwise
+from graphad.ops import cast
 from graphad.tracing.coerce import binary, elementwise, is_operand, number_if_weak, op_of_ufunc, power, reflected
 from graphad.tracing.protocols import UFUNCS, call_ufunc
 from graphad.tracing.tensor import Number, Tensor
@@ -59,6 +63,53 @@ def _reflected_divmod(self: Tensor, other: Any) -> Any:
     return call_ufunc(np.divmod, "__call__", (other, self), {}) if is_operand(other) else NotImplemented
 
 
+def _in_place(name: str) -> Any:
+    """Return ``self op= other``: the handle takes the new value, so that its other names see it, as in NumPy.
+
+    What NumPy would also change and a graph cannot is refused: the caller's array, and the array behind a view. A
+    tensor without axes is rebound instead, as NumPy's scalars are.
+    """
+    plain = getattr(Tensor, f"__{name}__")
+
+    def operator(self: Tensor, other: Any) -> Any:
+        result = plain(self, other)
+        if result is NotImplemented or not self.shape:
+            return result
+        op = self.value.node.op
+        if type(op) is Input or op.view:
+            what = "an argument, whose array the caller keeps" if type(op) is Input else "a view of another array"
+            raise TraceError(
+                f"in-place write (x {_SYMBOLS[name]}= ...) to {what} ({self.type}): values of a graph do not change. "
+                f"Write x = x {_SYMBOLS[name]} ... instead",
+                location=user_location(),
+            )
+        if result.shape != self.shape or not np.can_cast(result.dtype, self.dtype, "same_kind"):
+            raise TraceError(
+                f"an in-place operation cannot turn {self.type} into {result.type}; write x = x {_SYMBOLS[name]} ...",
+                location=user_location(),
+            )
+        self.value = cast(result, self.dtype).value
+        return self
+
+    return operator
+
+
+_SYMBOLS = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "truediv": "/",
+    "floordiv": "//",
+    "mod": "%",
+    "pow": "**",
+    "matmul": "@",
+    "and": "&",
+    "or": "|",
+    "xor": "^",
+    "lshift": "<<",
+    "rshift": ">>",
+}
+
 SPECIAL: dict[str, Any] = {
     "pow": _power,
     "rpow": _reflected_power,
@@ -82,6 +133,8 @@ def install() -> None:
         setattr(Tensor, f"__{name}__", _unary(ufunc))
     for name, operator in SPECIAL.items():
         setattr(Tensor, f"__{name}__", operator)
+    for name in _SYMBOLS:
+        setattr(Tensor, f"__i{name}__", _in_place(name))
 
 
 install()
