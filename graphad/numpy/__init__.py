@@ -394,10 +394,16 @@ from graphad.numpy.missing import (
     nanvar as nanvar,
 )
 from graphad.numpy.polynomials import (
+    poly as poly,
+)
+from graphad.numpy.polynomials import (
     polyadd as polyadd,
 )
 from graphad.numpy.polynomials import (
     polyder as polyder,
+)
+from graphad.numpy.polynomials import (
+    polydiv as polydiv,
 )
 from graphad.numpy.polynomials import (
     polyfit as polyfit,
@@ -413,6 +419,9 @@ from graphad.numpy.polynomials import (
 )
 from graphad.numpy.polynomials import (
     polyval as polyval,
+)
+from graphad.numpy.polynomials import (
+    roots as roots,
 )
 from graphad.numpy.polynomials import (
     vander as vander,
@@ -683,6 +692,9 @@ from graphad.numpy.sorting import (
 )
 from graphad.numpy.sorting import (
     sort as sort,
+)
+from graphad.numpy.sorting import (
+    sort_complex as sort_complex,
 )
 from graphad.numpy.sorting import (
     top_k as top_k,

@@ -30,6 +30,9 @@ def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None 
     check_device(device)
     if copy is False and not isinstance(a, Tensor):
         refuse("asarray with copy=False: a tensor holds elements of its own; only a tensor is taken without a copy")
+    if dtype is not None and is_number(a) and not isinstance(a, np.ndarray):
+        # Numbers go to the dtype at once: 2 ** 53 + 1 beside a float is no float64.
+        return constant(a, dtype_of(dtype, _FLOAT))
     x = as_tensor(a)
     return ops.cast(x, dtype_of(dtype, x.dtype))
 
@@ -73,8 +76,7 @@ def empty(shape: Any, dtype: Any = float, *, device: Any = None) -> Tensor:
 def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Tensor:
     """Return `fill_value` (a number, or what broadcasts to `shape`) everywhere."""
     check_device(device)
-    x = as_tensor(fill_value)
-    return ops.broadcast_to(ops.cast(x, dtype_of(dtype, x.dtype)), shape_of(shape))
+    return ops.broadcast_to(asarray(fill_value, dtype), shape_of(shape))
 
 
 def _like(a: Any, dtype: Any, shape: Any) -> tuple[tuple[Dim, ...], DType]:
@@ -154,7 +156,7 @@ def linspace(
     check_device(device)
     count = size_of(num)
     intervals = count - 1 if endpoint else count
-    first, last, _ = promoted(start, stop, _FLOAT.type(0))
+    first, last, _ = promoted(start, stop, 0.0)
     first, last = broadcast_all([first, last])
     places = ops.cast(ops.iota((count,), 0, real_dtype(first.dtype)), first.dtype)
     places = expand_dims(places, tuple(range(1, first.ndim + 1))) if first.ndim else places

@@ -16,7 +16,7 @@ from graphad.numpy.arguments import refuse, size_of, untraceable
 from graphad.numpy.joining import concatenate
 from graphad.numpy.shaping import between, ravel
 from graphad.numpy.signals import convolve
-from graphad.tracing.coerce import as_tensor, promoted
+from graphad.tracing.coerce import as_tensor, constant, promoted
 from graphad.tracing.protocols import implements
 from graphad.tracing.tensor import Tensor
 
@@ -128,3 +128,50 @@ def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: 
     found = lstsq(powers / scale, values, cutoff)[0]
     fitted: Tensor = found / (scale if values.ndim == 1 else scale[:, None])
     return fitted
+
+
+@implements(np.poly)
+def poly(seq_of_zeros: Any) -> Tensor:
+    """Return the coefficients of the polynomial with these roots, or of the characteristic polynomial of a matrix."""
+    zeros = as_tensor(seq_of_zeros)
+    if zeros.ndim == 2:
+        from graphad.numpy.decompositions import eigvals
+
+        zeros = eigvals(zeros)
+    if zeros.ndim != 1:
+        refuse(f"np.poly takes roots of one axis or a square matrix, got {zeros.type}")
+    zeros = promoted(zeros, 1.0)[0]
+    one = ops.ones((1,), zeros.dtype)
+    found = one
+    for k in range(static(zeros.shape[0])):
+        found = convolve(found, concatenate([one, ops.reshape(-zeros[k], (1,))]))
+    return found
+
+
+@implements(np.polydiv)
+def polydiv(u: Any, v: Any) -> tuple[Tensor, Tensor]:
+    """Return (q, r) with u = v * q + r, by long division; r has one coefficient less than v, NumPy's may have fewer."""
+    dividend, divisor, _ = promoted(_coefficients(u), _coefficients(v), 1.0)
+    m, n = static(dividend.shape[0]), static(divisor.shape[0])
+    if m < n:
+        return ops.zeros((1,), dividend.dtype), dividend
+    rest, quotient = dividend, []
+    for _ in range(m - n + 1):
+        factor = rest[0] / divisor[0]
+        quotient.append(ops.reshape(factor, (1,)))
+        rest = concatenate([rest[1:n] - factor * divisor[1:], rest[n:]])
+    return concatenate(quotient), rest if n > 1 else ops.zeros((1,), dividend.dtype)
+
+
+@implements(np.roots)
+def roots(p: Any) -> Tensor:
+    """Return the roots, the eigenvalues of the companion matrix, as complex numbers; p[0] must not be 0."""
+    from graphad.numpy.decompositions import eigvals
+
+    coefficients = promoted(_coefficients(p), 1.0)[0]
+    n = static(coefficients.shape[0]) - 1
+    if n < 1:
+        return ops.zeros((0,), coefficients.dtype)
+    top = ops.reshape(-coefficients[1:] / coefficients[0], (1, n))
+    below = ops.cast(constant(np.eye(n - 1, n)), coefficients.dtype)
+    return eigvals(concatenate([top, below]))

@@ -43,6 +43,14 @@ def sort(
     return ops.flip(y, (k,)) if descending else y
 
 
+@implements(np.sort_complex)
+def sort_complex(a: Any) -> Tensor:
+    """y = a in ascending order along the last axis, as complex numbers."""
+    x = sort(a, -1)
+    narrow = x.dtype.kind in "iu" and x.dtype.itemsize <= 2
+    return ops.cast(x, x.dtype if x.dtype.kind == "c" else np.dtype(np.complex64 if narrow else np.complex128))
+
+
 @implements(np.argsort)
 def argsort(
     a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None, descending: bool = False

@@ -9,6 +9,9 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 from cases import CASES, function_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.array_api import make_strategies_namespace
 
 import graphad as ga
 
@@ -209,3 +212,20 @@ def test_a_traced_array_is_one_of_the_namespace_too() -> None:
 
     graph = ga.trace(normalised, np.ones(4))
     np.testing.assert_allclose(graph(np.ones(4)), np.full(4, 0.5))
+
+
+XPS = make_strategies_namespace(xp)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(XPS.arrays(XPS.scalar_dtypes(), XPS.array_shapes()), st.data())
+def test_hypothesis_makes_arrays_of_the_namespace(x: ga.Tensor, data: st.DataObject) -> None:
+    """The consortium's test suite draws its arrays so."""
+    index = data.draw(XPS.indices(x.shape))
+    np.testing.assert_array_equal(x[index], x.numpy()[index])
+
+
+def test_numbers_are_converted_once() -> None:
+    assert xp.asarray([2**64 - 1, 1], dtype=xp.uint64).tolist() == [2**64 - 1, 1]
+    assert int(xp.full((), 2**63 + 1, dtype=xp.uint64)) == 2**63 + 1
+    assert xp.asarray([1, 2.5], dtype=xp.float32).dtype == xp.float32

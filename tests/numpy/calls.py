@@ -117,7 +117,7 @@ CALLS: dict[str, Example] = {
     # Shaping
     **_examples(
         "copy flip fliplr flipud ravel squeeze transpose permute_dims matrix_transpose rot90 array asarray asanyarray "
-        "ascontiguousarray asfortranarray asarray_chkfinite require atleast_1d atleast_2d atleast_3d "
+        "ascontiguousarray asfortranarray atleast_1d atleast_2d atleast_3d "
         "linalg.matrix_transpose broadcast_arrays shape size ndim",
         X,
     ),
@@ -182,7 +182,6 @@ CALLS: dict[str, Example] = {
         real=_plain,
         imag=_plain,
         angle=_plain,
-        real_if_close=_plain,
         iscomplex=_plain,
         isreal=_plain,
         isneginf=_plain,
@@ -253,12 +252,13 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "arange bartlett blackman broadcast_shapes diag_indices empty eye fromfunction full hamming hanning identity "
         "indices kaiser mask_indices ones tri tril_indices triu_indices zeros fft.fftfreq fft.rfftfreq",
     ),
-    (_MEMORY, "from_dlpack frombuffer isfortran may_share_memory nested_iters shares_memory"),
+    (_MEMORY, "require from_dlpack frombuffer isfortran may_share_memory nested_iters shares_memory"),
     (
         _TEXT,
         "array2string array_repr array_str fromfile fromregex fromstring genfromtxt load loadtxt save savetxt savez "
         "savez_compressed base_repr binary_repr format_float_positional format_float_scientific",
     ),
+    ("its result, or its dtype, depends on elements", "asarray_chkfinite real_if_close"),
     (
         _SHAPE,
         "argwhere flatnonzero nonzero intersect1d setdiff1d setxor1d union1d trim_zeros unique_all unique_counts "

@@ -128,3 +128,18 @@ def test_the_coverage_tool_can_say_no() -> None:
     assert tool.differentiates(example, np.sin, "rev")
     assert not tool.differentiates(example, lambda x: ga.stop_gradient(x) * 2, "rev")
     assert not tool.traces(example, lambda x: np.asarray(float(x[0, 0])), [X[0, 0]])
+
+
+def test_polynomials_and_their_roots() -> None:
+    p, q = np.array([2.0, -1.0, 0.5, 3.0, -4.0]), np.array([1.5, 2.0, -1.0])
+    for u, v in ((p, q), (q, p), (p, q[:1]), (p, p)):
+        quotient, rest = ga.trace(np.polydiv, u, v)(u, v)
+        np.testing.assert_allclose(np.polyadd(np.polymul(quotient, v), rest)[-len(u) :], u, atol=1e-12)
+        np.testing.assert_allclose(quotient, np.polydiv(u, v)[0], atol=1e-12)
+    check(lambda xp, r: xp.poly(r), V)
+    found = ga.trace(np.roots, p)(p)
+    np.testing.assert_allclose(np.sort_complex(found), np.sort_complex(np.roots(p)))
+    check(lambda xp, r: xp.sort_complex(r), X[0])
+    check(lambda xp, r: xp.sort_complex(r), np.array([3, 1, 2], np.int8))
+    ga.check_grads(lambda c: np.abs(np.roots(c)), (p,), order=1)
+    ga.check_grads(lambda c, d: np.polydiv(c, d), (p, q))
