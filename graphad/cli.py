@@ -26,6 +26,7 @@ import numpy as np
 import graphad as ga
 from graphad.ir.containers import flatten, unflatten
 from graphad.ir.errors import ExecutionError, FileError, GraphadError, MissingExtraError
+from graphad.ir.types import is_complex, is_inexact
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -254,7 +255,9 @@ def run_graph(options: argparse.Namespace) -> int:
 
 
 def _random(type_: Any, rng: np.random.Generator) -> np.ndarray[Any, Any]:
-    drawn = rng.normal(size=type_.shape) if type_.dtype.kind == "f" else rng.integers(0, 2, size=type_.shape)
+    drawn = rng.normal(size=type_.shape) if is_inexact(type_.dtype) else rng.integers(0, 2, size=type_.shape)
+    if is_complex(type_.dtype):
+        drawn = drawn + 1j * rng.normal(size=type_.shape)
     return np.asarray(drawn).astype(type_.dtype)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.dims import Dim
+from graphad.ir.types import is_float, is_inexact
 from graphad.numpy.arguments import elements, is_number, known, refuse, size_of, untraceable
 from graphad.numpy.creation import linspace
 from graphad.numpy.elementwise import where
@@ -70,7 +71,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
         return as_tensor(linspace(low, high, count + 1))
     if x.size == 0:
         return as_tensor(linspace(0.0, 1.0, count + 1))
-    bottom, top = (ops.cast(e, np.dtype(np.float64)) if e.dtype.kind != "f" else e for e in (min(x), max(x)))
+    bottom, top = (ops.cast(e, np.dtype(np.float64)) if not is_float(e.dtype) else e for e in (min(x), max(x)))
     flat = bottom == top
     return as_tensor(linspace(where(flat, bottom - 0.5, bottom), where(flat, top + 0.5, top), count + 1))
 
@@ -154,7 +155,7 @@ def _unique(x: Any, size: Any, fill_value: Any, equal_nan: bool, name: str) -> U
     ordered = ops.gather(flat, [order])
     later, earlier = ordered[1:], ordered[:-1]
     new = later != earlier
-    if equal_nan and flat.dtype.kind == "f":
+    if equal_nan and is_inexact(flat.dtype):
         new = ops.logical_and(new, ops.logical_not(ops.logical_and(ops.isnan(later), ops.isnan(earlier))))
     rank = concatenate([ops.zeros((1,), _INDEX), ops.cumsum(ops.cast(new, _INDEX), 0)])
     # The ranks rise by one at each new element: rank r begins where it would be inserted.

@@ -8,6 +8,7 @@ import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.dims import Size
+from graphad.ir.types import is_complex
 from graphad.numpy.arguments import averaging_dtype, dtype_of, refuse
 from graphad.numpy.diagonals import diagonal
 from graphad.numpy.elementwise import clip
@@ -31,7 +32,7 @@ def cov(
     *,
     dtype: Any = None,
 ) -> Tensor:
-    """c[i, j] = sum over k of w[k] (x[i, k] - mean_i)(x[j, k] - mean_j) / norm, for variables in rows.
+    """c[i, j] = sum over k of w[k] (x[i, k] - mean_i) conj(x[j, k] - mean_j) / norm, for variables in rows.
 
     Args:
         m, y: variables (one axis: one variable; y adds more); in columns unless `rowvar`.
@@ -63,7 +64,7 @@ def cov(
         norm = max(norm, 0.0)
     deviation = x - mean
     weighted = deviation if w is None else deviation * w
-    return squeeze(ops.matmul(weighted, ops.matrix_transpose(deviation)) / constant_like(norm, x))
+    return squeeze(ops.matmul(weighted, ops.conj(ops.matrix_transpose(deviation))) / constant_like(norm, x))
 
 
 def constant_like(value: Any, x: Tensor) -> Tensor:
@@ -81,9 +82,12 @@ def _variables(m: Any, rowvar: bool) -> Tensor:
 
 @implements(np.corrcoef)
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Tensor:
-    """r[i, j] = c[i, j] / sqrt(c[i, i] c[j, j]) for the covariance c, within -1 ... 1."""
+    """r[i, j] = c[i, j] / sqrt(c[i, i] c[j, j]) for the covariance c; its parts within -1 ... 1."""
     c = cov(x, y, rowvar, dtype=dtype)
     if c.ndim == 0:
         return c / c
-    spread = ops.sqrt(diagonal(c))
-    return clip(c / spread[:, None] / spread[None, :], -1, 1)
+    spread = ops.sqrt(ops.real_part(diagonal(c)))
+    r: Tensor = c / spread[:, None] / spread[None, :]
+    if is_complex(r.dtype):
+        return ops.complex_of(clip(ops.real_part(r), -1, 1), clip(ops.imag_part(r), -1, 1))
+    return clip(r, -1, 1)

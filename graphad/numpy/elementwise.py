@@ -184,7 +184,7 @@ def modf(x: Any, /) -> tuple[Tensor, Tensor]:
 @implements(np.ldexp)
 def ldexp(x1: Any, x2: Any, /) -> Tensor:
     """y = x1 * 2 ** x2 for integers x2."""
-    x = as_float(x1)
+    x = _real_only(x1, "ldexp")
     exponent = as_tensor(x2)
     if exponent.dtype.kind not in "iu":
         refuse(f"np.ldexp takes integer exponents, got {exponent.type}")

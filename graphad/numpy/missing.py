@@ -98,7 +98,7 @@ def nanmin(
 
 
 def _nan_where_all_are(y: Tensor, x: Tensor, axis: Any, keepdims: Any, initial: Any) -> Tensor:
-    if x.dtype.kind != "f" or (initial is not _NONE and initial is not None):
+    if not is_inexact(x.dtype) or (initial is not _NONE and initial is not None):
         return y
     from graphad.numpy.reductions import all
 

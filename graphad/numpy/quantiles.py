@@ -12,6 +12,7 @@ import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.dims import Dim, Size, product
+from graphad.ir.types import is_float, real_dtype
 from graphad.numpy.arguments import averaging_dtype, axes_of, is_number, no_out, refuse
 from graphad.numpy.elementwise import where
 from graphad.numpy.reductions import _NONE
@@ -196,8 +197,8 @@ def _checked_share(q: Any, x: Tensor) -> Any:
     if not is_number(q):
         share = as_tensor(q)
         return ops.cast(share, averaging_dtype(share.dtype))
-    found = np.asarray(q, x.dtype if isinstance(q, (int, float)) else None)
-    found = found if found.dtype.kind == "f" else found.astype(np.float64)
+    found = np.asarray(q, real_dtype(x.dtype) if isinstance(q, (int, float)) else None)
+    found = found if is_float(found.dtype) else found.astype(np.float64)
     if not ((found >= 0) & (found <= 1)).all():
         refuse("quantiles must lie between 0 and 1 (percentiles between 0 and 100)")
     return found

@@ -8,6 +8,7 @@ import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.dims import at_least
+from graphad.ir.types import is_complex, real_dtype
 from graphad.numpy.arguments import averaging_dtype, axes_of, axis_of, is_number, refuse
 from graphad.numpy.differences import diff
 from graphad.numpy.elementwise import as_float, where
@@ -80,7 +81,7 @@ def _slope(x: Tensor, k: int, spacing: Any, edge_order: int) -> Tensor:
 def _spacing(spacing: Any, x: Tensor, k: int) -> Any:
     """Return the spacing as a number (or scalar tensor), or as the distances of neighbours, along axis k of x."""
     if is_number(spacing):
-        known = np.asarray(spacing, x.dtype)
+        known = np.asarray(spacing, real_dtype(x.dtype))
         if known.ndim == 0:
             return float(known)
         steps = np.diff(known)
@@ -120,8 +121,15 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     """Return the broken line through the points (xp, fp) at x, in float64; xp must rise.
 
     Outside, `left` and `right` (the values at the ends if not given); with `period`, everything is periodic and xp
-    need not be sorted. Gradients flow to x, xp and fp; at a point, the slope to its right counts.
+    need not be sorted. Gradients flow to x, xp and fp; at a point, the slope to its right counts. Complex fp give a
+    line in the plane.
     """
+    given = (fp, left, right)
+    if any(t is not None and is_complex(as_tensor(t).dtype) for t in given):
+        a, b, c = (None if t is None else ops.real_part(as_tensor(t)) for t in given)
+        real = interp(x, xp, a, b, c, period)
+        a, b, c = (None if t is None else ops.imag_part(as_tensor(t)) for t in given)
+        return ops.complex_of(real, interp(x, xp, a, b, c, period))
     at, nodes, heights = (ops.cast(as_tensor(t), _F64) for t in (x, xp, fp))
     if nodes.ndim != 1 or nodes.shape != heights.shape or nodes.shape[0] == 0:
         refuse(f"np.interp needs as many xp ({nodes.type}) as fp ({heights.type}), in one axis")

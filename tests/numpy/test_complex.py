@@ -211,3 +211,24 @@ def test_functions_of_real_numbers_only(name: str) -> None:
     count = getattr(np, name).nin if isinstance(getattr(np, name), np.ufunc) else 1
     with pytest.raises(ga.GraphadError, match="not defined"):
         ga.trace(lambda z: getattr(np, name)(*[z] * count), numbers(2))
+
+
+SAMPLED = {
+    "cov": lambda n, z: (n.cov(z), n.corrcoef(z)),
+    "interp": lambda n, z: n.interp([0.5, 1.5, 9.0], [0.0, 1.0, 2.0, 3.0], z[0], right=1j),
+    "gradient": lambda n, z: (n.gradient(z, axis=1), n.gradient(z[0], 0.5), n.trapezoid(z[0])),
+    "missing": lambda n, z: (n.nansum(z), n.nanmean(z, 0), n.nanvar(z), n.nanstd(z), n.nanmax(z, 1)),
+    "order": lambda n, z: (n.sort(z), n.argsort(z), n.median(z, 0), n.searchsorted(n.sort(z[0]), z[1])),
+    "signals": lambda n, z: (n.convolve(z[0], z[1]), n.correlate(z[0], z[1], "full"), n.cumprod(z, 1)),
+    "linspace": lambda n, z: n.linspace(z[0], z[1], 3),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_functions_of_samples(name: str) -> None:
+    check(SAMPLED[name], numbers(3, 4))
+
+
+def test_ldexp_is_refused() -> None:
+    with pytest.raises(ga.GraphadError, match="not defined for complex"):
+        ga.trace(lambda z: np.ldexp(z, 2), numbers(2))

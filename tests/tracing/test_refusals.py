@@ -101,7 +101,7 @@ REFUSALS = [
     (lambda x: x.flat, "x.ravel()"),
     (lambda x: x.view("int64"), "no memory"),
     (lambda x: x.resize(2), "np.pad"),
-    (lambda x: np.fft.rfft(x.astype(complex)), "transforms real numbers"),
+    (lambda x: np.fft.fft(x, out=np.zeros(3, complex)), "out="),
     (lambda x: np.kaiser(x, x), "np.kaiser cannot be traced"),
     (lambda x: np.unique(x), "depends on the elements"),
     (lambda x: np.copyto(np.zeros(3), x), "writes into an array in place"),
