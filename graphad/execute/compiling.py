@@ -6,7 +6,7 @@ import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from graphad.ir.graph import Graph
 from graphad.ir.types import TensorType
 from graphad.tracing.call import argument_containers, argument_names
 from graphad.tracing.tensor import Tensor
-from graphad.tracing.trace import bind_arguments, is_leaf, trace
+from graphad.tracing.trace import bind_call, is_leaf, trace
 
 SIGNATURES_KEPT = 64
 """Executables that a jitted function keeps for different signatures; the one used longest ago goes first."""
@@ -83,6 +83,14 @@ def _overlaid(graph: Graph, first: Mapping[str, Any], given: Mapping[str, Any]) 
 Key = tuple[Any, ...]
 
 
+class Bound(NamedTuple):
+    """The arguments of a call in order, a name for each, and which of the last ones go by keyword."""
+
+    values: tuple[Any, ...]
+    names: tuple[str, ...]
+    by_keyword: tuple[str, ...]
+
+
 class Jitted:
     """A function that is traced, optimised and compiled on its first call with each signature of its arguments.
 
@@ -113,11 +121,11 @@ class Jitted:
             leaves: list[Any] = []
             if latest._take(arguments, leaves) and latest.matches(leaves, classes):
                 return latest._run([latest._fit(k, leaf) for k, leaf in enumerate(leaves)])
-        bound, names = bind_arguments(self._function, arguments, keywords)
+        bound = Bound(*bind_call(self._function, arguments, keywords))
         dynamic, leaves, container = self._flattened(bound)
         if any(isinstance(leaf, Tensor) for leaf in leaves):
-            return self._function(*bound)
-        return self._executable(bound, names, leaves, container)(*dynamic)
+            return self._function(*arguments, **keywords)
+        return self._executable(bound, leaves, container)(*dynamic)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind as a method; the object is the first argument: a container, or static (``static_argnums=0``)."""
@@ -125,24 +133,22 @@ class Jitted:
 
     def executable(self, *arguments: Any, **keywords: Any) -> Executable:
         """Return the Executable that a call with these arguments (arrays or specs) runs."""
-        bound, names = bind_arguments(self._function, arguments, keywords)
+        bound = Bound(*bind_call(self._function, arguments, keywords))
         _, leaves, container = self._flattened(bound)
-        return self._executable(bound, names, leaves, container)
+        return self._executable(bound, leaves, container)
 
     def graph(self, *arguments: Any, **keywords: Any) -> Graph:
         """Return the optimised graph that a call with these arguments (arrays or specs) runs."""
         return self.executable(*arguments, **keywords).graph
 
-    def _flattened(self, bound: Sequence[Any]) -> tuple[tuple[Any, ...], list[Any], Container]:
-        dynamic = tuple(a for k, a in enumerate(bound) if k not in self._static)
+    def _flattened(self, bound: Bound) -> tuple[tuple[Any, ...], list[Any], Container]:
+        dynamic = tuple(a for k, a in enumerate(bound.values) if k not in self._static)
         leaves, container = flatten(dynamic, is_leaf)
         return dynamic, leaves, container
 
-    def _executable(
-        self, bound: Sequence[Any], names: Sequence[str], leaves: list[Any], container: Container
-    ) -> Executable:
-        static = tuple((k, a) for k, a in enumerate(bound) if k in self._static)
-        key = (container, tuple(map(_signature, leaves)), len(bound), tuple((k, type(a), a) for k, a in static))
+    def _executable(self, bound: Bound, leaves: list[Any], container: Container) -> Executable:
+        static = tuple((k, type(a), a) for k, a in enumerate(bound.values) if k in self._static)
+        key = (container, tuple(map(_signature, leaves)), len(bound.values), bound.by_keyword, static)
         try:
             hash(key)
         except TypeError:
@@ -156,24 +162,25 @@ class Jitted:
                 self._cache.move_to_end(key)
         if found is None:
             # Outside the lock: tracing runs the user's code, which may call this function again.
-            made = self._compiled(bound, names, leaves, container)
+            made = self._compiled(bound, leaves, container)
             with self._lock:
                 found = self._cache.setdefault(key, made)
                 while len(self._cache) > SIGNATURES_KEPT:
                     self._cache.popitem(last=False)
-        if not static:
+        if not static and not bound.by_keyword:
             numbers = (int, float, complex)
             self._latest = found, tuple(type(x) if type(x) in numbers else np.ndarray for x in leaves)
         return found
 
-    def _compiled(
-        self, bound: Sequence[Any], names: Sequence[str], leaves: list[Any], container: Container
-    ) -> Executable:
-        static = {k: a for k, a in enumerate(bound) if k in self._static}
+    def _compiled(self, bound: Bound, leaves: list[Any], container: Container) -> Executable:
+        values, names, by_keyword = bound
+        static = {k: a for k, a in enumerate(values) if k in self._static}
 
         def positional(*dynamic: Any) -> Any:
             rest = iter(dynamic)
-            return self._function(*[static[k] if k in static else next(rest) for k in range(len(bound))])
+            given = [static[k] if k in static else next(rest) for k in range(len(values))]
+            first = len(given) - len(by_keyword)
+            return self._function(*given[:first], **dict(zip(by_keyword, given[first:], strict=True)))
 
         positional.__name__ = self._name
         positional.__signature__ = _signature_of(  # type: ignore[attr-defined]

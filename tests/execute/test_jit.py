@@ -136,3 +136,16 @@ def test_python_numbers_promote_as_python_numbers():
         for ours, theirs in zip(f(x, rate), plain, strict=True):
             assert ours.dtype == theirs.dtype
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_keyword_only_arguments():
+    @ga.jit
+    def f(x, *, scale=2.0, **rest):
+        return x * scale + sum(rest.values())
+
+    x = np.arange(3.0)
+    assert np.array_equal(f(x), x * 2)
+    assert np.array_equal(f(x, scale=np.float64(3.0)), x * 3)
+    assert np.array_equal(f(x, shift=x), x * 2 + x)
+    assert np.array_equal(f(x), x * 2)
+    assert np.array_equal(ga.trace(lambda x: f(x, scale=5.0), x)(x), x * 5)
