@@ -137,7 +137,9 @@ def test_cotangents_are_the_transposed_map(cls, sample):
         moved, still = list(operands), list(operands)
         moved[k], still[k] = tangent, np.zeros_like(operand)
         pushed = op.evaluate(*moved) - op.evaluate(*still)
-        np.testing.assert_allclose(np.sum(g * pushed), np.sum(cotangents[k] * tangent), rtol=1e-6, atol=1e-12)
+        half = np.float16 in (operand.dtype, result.dtype)
+        left, right = np.sum(g * pushed), np.sum(cotangents[k] * tangent)
+        np.testing.assert_allclose(left, right, rtol=5e-3 if half else 1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [3, 1, 0])
