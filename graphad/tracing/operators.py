@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from graphad.ir.errors import TraceError
-from graphad.ir.leaf import Input
+from graphad.ir.leaf import Constant, Input
 from graphad.ir.location import user_location
+from graphad.ir.node import Node
 from graphad.ir.op import OPS, Elementwise
 from graphad.ops import cast
+from graphad.ops.shape import BroadcastTo
 from graphad.tracing.coerce import binary, elementwise, is_operand, number_if_weak, op_of_ufunc, power, reflected
 from graphad.tracing.protocols import UFUNCS, call_ufunc
 from graphad.tracing.tensor import Number, Tensor
@@ -76,7 +78,7 @@ def _in_place(name: str) -> Any:
         if result is NotImplemented or not self.shape:
             return result
         op = self.value.node.op
-        if type(op) is Input or op.view:
+        if type(op) is Input or (op.view and not _is_filled(self.value.node)):
             what = "an argument, whose array the caller keeps" if type(op) is Input else "a view of another array"
             raise TraceError(
                 f"in-place write (x {_SYMBOLS[name]}= ...) to {what} ({self.type}): values of a graph do not change. "
@@ -92,6 +94,12 @@ def _in_place(name: str) -> Any:
         return self
 
     return operator
+
+
+def _is_filled(node: Node) -> bool:
+    """Tell whether a node is one number everywhere, as `zeros` and `full` give it: nobody holds another array then."""
+    source = node.inputs[0].node.op if type(node.op) is BroadcastTo else None
+    return isinstance(source, Constant) and source.array.ndim == 0
 
 
 _SYMBOLS = {

@@ -229,3 +229,11 @@ def test_numbers_are_converted_once() -> None:
     assert xp.asarray([2**64 - 1, 1], dtype=xp.uint64).tolist() == [2**64 - 1, 1]
     assert int(xp.full((), 2**63 + 1, dtype=xp.uint64)) == 2**63 + 1
     assert xp.asarray([1, 2.5], dtype=xp.float32).dtype == xp.float32
+
+
+def test_created_arrays_can_be_changed_in_place() -> None:
+    x = xp.zeros((2, 3))
+    other = x
+    x += 2
+    x *= xp.asarray([1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(other, [[2.0, 4.0, 6.0]] * 2)
