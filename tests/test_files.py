@@ -359,3 +359,14 @@ def test_a_saved_graph_has_the_permissions_of_any_new_file(tmp_path: Path) -> No
     (tmp_path / "usual").write_bytes(b"")
     save(chain(3), tmp_path / "g.safetensors")
     assert (tmp_path / "g.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    "array", [np.ones(2), np.ones((2, 3)), np.ones(()), np.ones((3, 2), np.int64)], ids=lambda a: f"{a.dtype}{a.shape}"
+)
+def test_what_is_no_pairs_is_no_complex_array(array):
+    if array.shape[-1:] == (2,) and array.dtype == np.float64:
+        assert write.from_pairs(array) == 1 + 1j
+    else:
+        with pytest.raises(ValueError, match="no pairs"):
+            write.from_pairs(array)
