@@ -75,12 +75,12 @@ def _literal_text(value: object) -> str:
     if value is None or isinstance(value, bool):
         return repr(value)
     if type(value) is float:
-        # Python has no literal for infinity, but reads an overflowing number as one.
-        return repr(value).replace("inf", "1e999")
-    text = repr(value)
+        return _written(value)
+    text = _written(value)
     try:
         read = ast.literal_eval(text)
-        same = type(read) is type(value) and bool(read == value) and repr(read) == text and len(text) <= MAX_LITERAL
+        agrees = type(read) is type(value) and bool(read == value) and repr(read) == repr(value)
+        same = agrees and len(text) <= MAX_LITERAL
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         same = False
     if not same:
@@ -89,6 +89,15 @@ def _literal_text(value: object) -> str:
         return text
     # A backquote can only stand inside a string, where the escape means the same.
     return "`" + text.replace("`", "\\x60") + "`"
+
+
+def _written(value: object) -> str:
+    """Return `repr`, with infinities in tuples too as Python reads them: it has no literal but an overflowing one."""
+    if type(value) is float:
+        return repr(value).replace("inf", "1e999")
+    if type(value) is tuple:
+        return f"({', '.join(map(_written, value))}{',' if len(value) == 1 else ''})"
+    return repr(value)
 
 
 def parse_container(text: str) -> Container:

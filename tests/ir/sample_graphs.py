@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import graphad as ga
+import graphad.ops  # registers the ops
 from graphad.ir.dims import Dim, Size
 from graphad.ir.emit import emit, emitting
 from graphad.ir.graph import Graph, flat_containers

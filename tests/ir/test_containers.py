@@ -130,6 +130,7 @@ def test_printed_form():
     assert str(flatten(Layer(1, 2, "m"), is_leaf)[1]) == f"{__name__}.Layer<dataclass>(w=*, b=*; name='m')"
     assert str(flatten(Box(3, [1, 2]), is_leaf)[1]) == f"{__name__}.Box<custom>(*, *; static=3)"
     assert str(flatten({float("inf"): 1}, is_leaf)[1]) == "{1e999: *}"
+    assert str(flatten({(None, float("-inf")): 1}, is_leaf)[1]) == "{`(None, -1e999)`: *}"
 
 
 def test_paths():

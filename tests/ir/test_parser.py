@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import graphad as ga
+import graphad.ops  # registers the ops
 from graphad.ir.attributes import MAX_NESTING
 from graphad.ir.dims import dim
 from graphad.ir.errors import ParseError
