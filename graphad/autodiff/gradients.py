@@ -31,13 +31,9 @@ Function = Callable[..., Any]
 
 
 @overload
-def grad(
-    function: Graph, argnums: Positions = 0, has_aux: bool = False, holomorphic: bool = False
-) -> Graph: ...
+def grad(function: Graph, argnums: Positions = 0, has_aux: bool = False, holomorphic: bool = False) -> Graph: ...
 @overload
-def grad(
-    function: Function, argnums: Positions = 0, has_aux: bool = False, holomorphic: bool = False
-) -> Function: ...
+def grad(function: Function, argnums: Positions = 0, has_aux: bool = False, holomorphic: bool = False) -> Function: ...
 def grad(
     function: Graph | Function, argnums: Positions = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Graph | Function:

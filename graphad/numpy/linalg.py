@@ -172,5 +172,3 @@ def multi_dot(arrays: Any, *, out: None = None) -> Tensor:
         if not equal(left.shape[-1], right.shape[0]):
             refuse(f"np.linalg.multi_dot: {left.type} (number {k}) and {right.type} do not fit")
     return contract_all(terms, keep).arranged(keep)
-
-

@@ -132,8 +132,8 @@ def _no_meaning(function: Callable[..., Any]) -> str:
     module = getattr(function, "__module__", "numpy")
     name = f"{module}.{getattr(function, '__name__', function)}".replace("numpy", "np", 1)
     return (
-        f"{name} cannot be traced: graphad has no such function yet. Compute it outside the traced function, or write it with "
-        "functions that graphad has (dir(graphad.numpy) lists them)"
+        f"{name} cannot be traced: graphad has no such function yet. Compute it outside the traced function, or write "
+        "it with functions that graphad has (dir(graphad.numpy) lists them)"
     )
 
 

@@ -98,17 +98,6 @@ def test_results_that_are_inputs_constants_and_repeated() -> None:
     assert graph.outputs[0] == graph.outputs[4]
 
 
-def test_rebinding_is_no_write() -> None:
-    def f(x: Any) -> Any:
-        y = x
-        y += 1
-        return x, y
-
-    before, after = ga.trace(f, np.zeros(2))(np.zeros(2))
-    np.testing.assert_array_equal(before, np.zeros(2))
-    np.testing.assert_array_equal(after, np.ones(2))
-
-
 def test_leak_names_the_line_that_made_the_tensor() -> None:
     kept = []
 
