@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from graphad.ir.types import TensorType, is_inexact
 from graphad.ir.walk import evaluate, inline, rebuild
 from graphad.tracing.tensor import Tensor
 from graphad.tracing.trace import make_input
+
+if TYPE_CHECKING:
+    from graphad.ir.op import Cotangents, Tangents, Tensors
 
 Array = np.ndarray[Any, Any]
 Function = Callable[..., Any]
@@ -104,12 +107,7 @@ class CustomVjp(GraphOp):
     pulled: tuple[int, ...]
     captured: int = 0
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """The user's rule: run `forward` for the residuals, then `backward`."""
         _, captured = self.own(operands)
         kept = inline(self.forward, [*operands, *results])
@@ -133,12 +131,7 @@ class CustomJvp(GraphOp):
     rule: Graph
     captured: int = 0
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """The user's rule; zeros stand for tangents that are None."""
         arguments, _ = self.own(operands)
         if all(t is None for t in tangents[: len(arguments)]):
@@ -149,12 +142,7 @@ class CustomJvp(GraphOp):
         pushed = iter(self._pushed(operands, results, directions))
         return tuple(next(pushed) if is_inexact(y.dtype) else None for y in results)
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """The transpose of the user's rule, which is linear in the tangents."""
         arguments, _ = self.own(operands)
         stand_ins = [make_input(f"tangent{i}", x.type) for i, x in enumerate(arguments) if is_inexact(x.dtype)]

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from graphad.ir.node import Value
     from graphad.tracing.tensor import Tensor
 
+    Tensors = tuple[Tensor, ...]
+    Cotangents = tuple[Tensor | None, ...]
+    """One a value; None where no gradient flows."""
+    Tangents = tuple[Tensor | None, ...]
+    """One a value; None where it is zero."""
+
 Array = np.ndarray[Any, Any]
 
 OPS: dict[str, type[Op]] = {}
@@ -68,39 +74,31 @@ class Op:
             raise TypeError(f"op name {cls.name!r} is taken by {registered.__module__}.{registered.__qualname__}")
         OPS[cls.name] = cls
 
-    def infer(self, *operands: TensorType) -> TensorType | tuple[TensorType, ...]:
+    # Operands come by position. `*operands: Any, **none: Any` lets each op name its own and keep their types strict.
+
+    def infer(self, *operands: Any, **none: Any) -> TensorType | tuple[TensorType, ...]:
         """Return the result type(s), or `fail` with a reason."""
         raise NotImplementedError(f"{type(self).__name__} has no type rule")
 
-    def evaluate(self, *operands: Array) -> Array | tuple[Array, ...]:
+    def evaluate(self, *operands: Any, **none: Any) -> Array | tuple[Array, ...]:
         """Return the result array(s): NumPy's meaning of the op."""
         raise NotImplementedError(f"{type(self).__name__} has no NumPy evaluation")
 
-    def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
+    def evaluate_into(self, out: tuple[Array, ...], *operands: Any, **none: Any) -> None:
         """Write the results into the arrays `out`. Ops with `allocates = False` do so without temporaries."""
         results = self.evaluate(*operands)
         for target, result in zip(out, results if isinstance(results, tuple) else (results,), strict=True):
             np.copyto(target, result, casting="no")
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """Pull cotangents of the results back to the operands (None: no gradient flows)."""
         raise DerivativeError(f"op {self.name} has no VJP rule")
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """Push tangents of the operands forward to the results (None: zero). Without it, double VJP serves."""
         raise DerivativeError(f"op {self.name} has no JVP rule")
 
-    def batch(self, batched: tuple[bool, ...], *operands: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def batch(self, batched: tuple[bool, ...], *operands: Any, **none: Any) -> Tensor | tuple[Tensor, ...]:
         """Apply the op to operands of which the `batched` ones have one more axis, in front; results have it too.
 
         Without this rule `vmap` unrolls the batch.
@@ -202,7 +200,7 @@ class Elementwise(Op, abstract=True):
         """Return the result's dtype for operands of `dtype`."""
         return dtype
 
-    def infer(self, *operands: TensorType) -> TensorType:
+    def infer(self, *operands: Any, **none: Any) -> TensorType:
         """Operands of equal type; the result has their shape."""
         if len(operands) != self.arity:
             fail(f"takes {self.arity} operand(s)")
@@ -215,46 +213,36 @@ class Elementwise(Op, abstract=True):
         dtype = self.result_dtype(first.dtype)
         return first if dtype is first.dtype else TensorType(dtype, first.shape)
 
-    def evaluate(self, *operands: Array) -> Array:
+    def evaluate(self, *operands: Any, **none: Any) -> Array:
         """ufunc(*operands)."""
         result: Array = self.ufunc(*operands)
         return result
 
-    def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
+    def evaluate_into(self, out: tuple[Array, ...], *operands: Any, **none: Any) -> None:
         """ufunc(*operands, out=out)."""
         self.ufunc(*operands, out=out[0])
 
-    def partials(self, *operands_and_result: Tensor) -> tuple[Any, ...]:
+    def partials(self, *operands_and_result: Any, **none: Any) -> tuple[Any, ...]:
         """Return one partial derivative an operand."""
         if not self.no_gradient:
             raise DerivativeError(f"op {self.name} has no partials")
         return (None,) * self.arity
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """g * partial for each operand."""
         (g,) = cotangents
         if g is None or self.no_gradient:
             return (None,) * len(operands)
         return tuple(scale(g, partial) for partial in self.partials(*operands, *results))
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """Sum of tangent * partial over the operands."""
         if self.no_gradient:
             return (None,)
         partials = self.partials(*operands, *results)
         return (add_all([None if t is None else scale(t, p) for t, p in zip(tangents, partials, strict=True)]),)
 
-    def batch(self, batched: tuple[bool, ...], *operands: Tensor) -> Tensor:
+    def batch(self, batched: tuple[bool, ...], *operands: Any, **none: Any) -> Tensor:
         """Broadcast the operands without the batch axis, then apply."""
         shape = operands[batched.index(True)].shape
         return apply(self, *(x if b else x.broadcast_to(shape) for x, b in zip(operands, batched, strict=True)))
@@ -277,16 +265,11 @@ class Linear(Op, abstract=True):
         """Return the positions of the operands that the op is linear in."""
         return tuple(range(count)) if self.linear is None else self.linear
 
-    def transpose(self, g: Tensor, *operands: Tensor) -> Tensor | tuple[Tensor | None, ...] | None:
+    def transpose(self, g: Tensor, *operands: Any, **none: Any) -> Tensor | tuple[Tensor | None, ...] | None:
         """Apply the transposed linear map to the cotangent `g`."""
         raise DerivativeError(f"op {self.name} has no transpose rule")
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """The transposed map, applied to the cotangent."""
         (g,) = cotangents
         if g is None or self.no_gradient:
@@ -294,12 +277,7 @@ class Linear(Op, abstract=True):
         pulled = self.transpose(g, *operands)
         return pulled if isinstance(pulled, tuple) else (pulled,)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """The op itself, applied to the tangents (zeros where there is none)."""
         linear = self.linear_positions(len(operands))
         if self.no_gradient or all(tangents[i] is None for i in linear):
@@ -314,12 +292,7 @@ class Linear(Op, abstract=True):
 class Bilinear(Op, abstract=True):
     """Linear in each of its two operands: give `vjp`; the JVP is op(da, b) + op(a, db)."""
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """op(da, b) + op(a, db)."""
         a, b = operands
         da, db = tangents

@@ -15,12 +15,13 @@ import numpy as np
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
 from graphad.ir.op import Elementwise, function_of
-from graphad.ir.samples import complex_, integers, real, sample
+from graphad.ir.samples import booleans, complex_, integers, real, sample
 from graphad.ir.types import DType, TensorType, is_complex, is_inexact, real_dtype
 from graphad.ops.cast import cast
 
 if TYPE_CHECKING:
     from graphad.ir.node import Value
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 ANY = "biufc"
@@ -41,7 +42,7 @@ class Add(Elementwise):
         sample(integers(3), integers(3)),
     )
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[float, float]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[float, float]:
         return 1, 1
 
 
@@ -55,7 +56,7 @@ class Sub(Elementwise):
         sample(integers(3), integers(3)),
     )
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[float, float]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[float, float]:
         return 1, -1
 
 
@@ -69,7 +70,7 @@ class Mul(Elementwise):
         sample(integers(3), integers(3)),
     )
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return b, a
 
 
@@ -79,7 +80,7 @@ class Div(Elementwise):
     ufunc, arity, kinds = np.divide, 2, FIELD
     samples = (sample(real(3, 4), real(3, 4, low=0.5)), sample(complex_(3), complex_(3, low=0.5)))
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return 1 / b, -y / b
 
 
@@ -89,41 +90,31 @@ class Neg(Elementwise):
     ufunc, kinds = np.negative, NUMERIC
     samples = (sample(real(3, 4)), sample(complex_(3)), sample(integers(3)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[float]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[float]:
         return (-1,)
 
 
 class Abs(Elementwise):
     """y = |x|, real; the derivative at 0 is 0."""
 
-    ufunc, kinds = np.absolute, NUMERIC
-    samples = (sample(real(3, 4)), sample(complex_(3, 4, low=0.5)), sample(integers(3)))
+    ufunc, kinds = np.absolute, ANY
+    samples = (sample(real(3, 4)), sample(complex_(3, 4, low=0.5)), sample(integers(3)), sample(booleans(3)))
 
     def result_dtype(self, dtype: DType) -> DType:
         """The dtype of the real part."""
         return real_dtype(dtype)
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (sign(x),)
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         (g,) = cotangents
         (x,) = operands
         if g is None or not is_complex(x.dtype):
             return super().vjp(cotangents, operands, results)
         return (cast(g, x.dtype) * _conjugate_direction(x, results[0]),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         from graphad.ops.complex_parts import real_part
 
         (t,) = tangents
@@ -157,7 +148,7 @@ class Sqrt(Elementwise):
     ufunc, cost, kinds = np.sqrt, 4, FIELD
     samples = (sample(real(3, 4, low=0.2)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (0.5 / y,)
 
 
@@ -167,7 +158,7 @@ class Cbrt(Elementwise):
     ufunc, cost = np.cbrt, 10
     samples = (sample(real(3, 4, low=0.2)), sample(real(3, low=-2, high=-0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 / (3 * y * y),)
 
 
@@ -185,6 +176,7 @@ class PowerScalar(Elementwise):
         sample(real(3, 4), exponent=3),
         sample(real(3, 4, low=0.2), exponent=-1.5),
         sample(real(3, low=0.2), exponent=1),
+        sample(real(3), exponent=0),
         sample(complex_(3, low=0.2), exponent=3),
         sample(complex_(3, low=0.2), exponent=-1.5),
         sample(integers(3), exponent=2),
@@ -204,8 +196,9 @@ class PowerScalar(Elementwise):
         (x,) = operands
         np.power(x, x.dtype.type(self.exponent), out=out[0])
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
-        return (self.exponent * power(x, self.exponent - 1),)
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
+        # x ** 0 is 1 at 0 too, where 0 * x ** -1 is nan.
+        return (None if self.exponent == 0 else self.exponent * power(x, self.exponent - 1),)
 
 
 class Power(Elementwise):
@@ -232,7 +225,7 @@ class Power(Elementwise):
             raise ValueError("integers to negative integer powers are not allowed")
         np.power(a, b, out=out[0])
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
         from graphad.ops.comparison import equal, greater, logical_and
         from graphad.ops.complex_parts import real_part
         from graphad.ops.selection import where
@@ -244,6 +237,14 @@ class Power(Elementwise):
         at_zero = logical_and(equal(a, zero), greater(real_part(b), real_part(zero)))
         by_b = where(at_zero, zero, y * log(where(at_zero, one, a)))
         return by_a, by_b
+
+
+class Reciprocal(Elementwise):
+    """y = 1 / x of integers, truncated: 0 where |x| > 1; at 0 what NumPy gives."""
+
+    ufunc, kinds = np.reciprocal, "iu"
+    no_gradient = "is defined on integers"
+    samples = (sample(integers(3, 4, low=1)), sample(integers(3, low=-3, high=0)))
 
 
 class FloorDivide(Elementwise):
@@ -260,7 +261,7 @@ class Remainder(Elementwise):
     ufunc, arity, kinds = np.remainder, 2, ORDERED
     samples = (sample(real(3, 4), real(3, 4, low=2.5, high=4)), sample(integers(3), integers(3, low=1)))
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
         return 1, -floor_divide(a, b)
 
 
@@ -270,7 +271,7 @@ class Fmod(Elementwise):
     ufunc, arity, kinds = np.fmod, 2, ORDERED
     samples = (sample(real(3, 4), real(3, 4, low=2.5, high=4)), sample(integers(3), integers(3, low=1)))
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
         return 1, -trunc(a / b)
 
 
@@ -280,7 +281,7 @@ class Hypot(Elementwise):
     ufunc, arity, cost = np.hypot, 2, 8
     samples = (sample(real(3, 4), real(3, 4, low=0.2)),)
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
         from graphad.ops.comparison import equal
         from graphad.ops.selection import where
 
@@ -326,7 +327,7 @@ class Copysign(Elementwise):
     ufunc, arity = np.copysign, 2
     samples = (sample(real(3, 4), real(3, 4)),)
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
         one = a.zeros_like() + 1
         return copysign(one, a) * copysign(one, b), None
 
@@ -337,7 +338,7 @@ class Nextafter(Elementwise):
     ufunc, arity = np.nextafter, 2
     samples = (sample(real(3, 4), real(3, 4)),)
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
         return 1, None
 
 
@@ -355,7 +356,7 @@ class Heaviside(Elementwise):
     ufunc, arity = np.heaviside, 2
     samples = (sample(real(3, 4), real(3, 4)),)
 
-    def partials(self, x: Tensor, h: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, h: Tensor, y: Tensor) -> tuple[Any, Any]:
         from graphad.ops.comparison import equal
         from graphad.ops.selection import where
 

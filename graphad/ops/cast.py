@@ -13,6 +13,7 @@ from graphad.ir.samples import booleans, complex_, integers, real, sample
 from graphad.ir.types import DType, TensorType, is_inexact
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -44,29 +45,24 @@ class Cast(Linear):
         sample(real(3, dtype="float16"), dtype=np.dtype(np.float64)),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         return x.with_dtype(self.dtype)
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         return kept_part(x, self.dtype).astype(self.dtype)
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:
         np.copyto(out[0], kept_part(x, self.dtype), casting="unsafe")
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         if not is_inexact(self.dtype):
             return (None,)
         return super().jvp(tangents, operands, results)
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor | None:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor | None:
         return cast(g, x.dtype) if is_inexact(x.dtype) and is_inexact(self.dtype) else None
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return apply(self, x)
 
 

@@ -20,6 +20,7 @@ from graphad.ops.arithmetic import neg
 from graphad.ops.cast import cast
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -31,13 +32,13 @@ class Part(Linear, abstract=True):
     allocates = False
     may_raise = False
 
-    def infer(self, z: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, z: TensorType) -> TensorType:
         """The type of the real part."""
         if not is_complex(z.dtype):
             fail(f"is defined for complex numbers, not for {z.dtype}")
         return z.with_dtype(real_dtype(z.dtype))
 
-    def batch(self, batched: tuple[bool, ...], z: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], z: Tensor) -> Tensor:
         """The op itself: it is elementwise."""
         return apply(self, z)
 
@@ -47,13 +48,13 @@ class Real(Part):
 
     samples = (sample(complex_(3, 4)), sample(complex_(2, dtype="complex64")), sample(complex_(2, 0)))
 
-    def evaluate(self, z: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, z: Array) -> Array:
         return np.array(z.real)
 
-    def evaluate_into(self, out: tuple[Array, ...], z: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], z: Array) -> None:
         np.copyto(out[0], z.real)
 
-    def transpose(self, g: Tensor, z: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, z: Tensor) -> Tensor:
         return cast(g, z.dtype)
 
 
@@ -62,13 +63,13 @@ class Imag(Part):
 
     samples = (sample(complex_(3, 4)), sample(complex_(2, dtype="complex64")), sample(complex_()))
 
-    def evaluate(self, z: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, z: Array) -> Array:
         return np.array(z.imag)
 
-    def evaluate_into(self, out: tuple[Array, ...], z: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], z: Array) -> None:
         np.copyto(out[0], z.imag)
 
-    def transpose(self, g: Tensor, z: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, z: Tensor) -> Tensor:
         return complex_of(g.zeros_like(), neg(g))
 
 
@@ -78,18 +79,18 @@ class Conj(Part):
     in_place = True
     samples = (sample(complex_(3, 4)), sample(complex_(2, dtype="complex64")), sample(complex_()))
 
-    def infer(self, z: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, z: TensorType) -> TensorType:
         """The operand's type."""
         super().infer(z)
         return z
 
-    def evaluate(self, z: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, z: Array) -> Array:
         return np.asarray(np.conjugate(z))
 
-    def evaluate_into(self, out: tuple[Array, ...], z: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], z: Array) -> None:
         np.conjugate(z, out=out[0])
 
-    def transpose(self, g: Tensor, z: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, z: Tensor) -> Tensor:
         return conj(g)
 
 
@@ -108,12 +109,7 @@ class AdjointPaired(General, abstract=True):
         """Pull cotangents of the results back to the operands."""
         raise NotImplementedError(f"{type(self).__name__} has no pullback")
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """The conjugate of the pullback of conjugates."""
         turned = tuple(None if g is None else conj(g) for g in cotangents)
         return tuple(None if g is None else conj(g) for g in self.pullback(turned, operands, results))
@@ -130,35 +126,30 @@ class Complex(Linear):
         sample(real(), real()),
     )
 
-    def infer(self, a: TensorType, b: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
         """The complex type whose parts they are."""
         if a != b or real_dtype(complex_dtype(a.dtype)) != a.dtype or is_complex(a.dtype):
             fail("needs two operands of one shape and one dtype, float32 or float64")
         return a.with_dtype(complex_dtype(a.dtype))
 
-    def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array, b: Array) -> Array:
         z = np.empty(a.shape, complex_dtype(a.dtype))
         z.real, z.imag = a, b
         return z
 
-    def evaluate_into(self, out: tuple[Array, ...], a: Array, b: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], a: Array, b: Array) -> None:
         out[0].real, out[0].imag = a, b
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         da, db = tangents
         if db is None:
             return (None if da is None else cast(da, results[0].dtype),)
         return (complex_of(db.zeros_like() if da is None else da, db),)
 
-    def transpose(self, g: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def transpose(self, g: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor | None, ...]:
         return real_part(g), neg(imag_part(g))
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor, b: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor, b: Tensor) -> Tensor:
         shape = (a if batched[0] else b).shape
         return complex_of(a.broadcast_to(shape), b.broadcast_to(shape))
 

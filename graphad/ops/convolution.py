@@ -22,6 +22,7 @@ from graphad.ops.shape import batch_size, flip, reshape, transpose
 from graphad.ops.slicing import strided_size
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Cotangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -102,7 +103,7 @@ class Conv(Bilinear):
         sample(integers(2, 2, 5), integers(3, 2, 2), strides=(1,), padding=((1, 0),), dilation=(1,), lhs_dilation=(2,)),
     )
 
-    def infer(self, x: TensorType, w: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType, w: TensorType) -> TensorType:
         if x.dtype != w.dtype or x.dtype.kind == "b":
             fail("operands must be numbers of one dtype")
         count = x.ndim - 2
@@ -131,13 +132,13 @@ class Conv(Bilinear):
             sizes.append(strided_size(padded + 1 - extent, self.strides[axis]))
         return sizes
 
-    def evaluate(self, x: Array, w: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array, w: Array) -> Array:
         space = [static(n) for n in self._space(x.shape[2:], w.shape[2:])]
         y = np.empty((x.shape[0], w.shape[0], *space), x.dtype)
         self.evaluate_into((y,), x, w)
         return y
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array, w: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array, w: Array) -> None:
         from graphad.ops.convolution_numpy import convolve
 
         (y,) = out
@@ -147,12 +148,7 @@ class Conv(Bilinear):
         if target is not y:
             np.copyto(y, target)
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         (g,) = cotangents
         if g is None:
             return None, None
@@ -182,7 +178,7 @@ class Conv(Bilinear):
         pulled = conv(image, kernel, self.dilation, pads, self.strides, self.lhs_dilation, groups)
         return transpose(pulled, _order(w.ndim, 1, 0))
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor, w: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor, w: Tensor) -> Tensor:
         size = batch_size(batched, (x, w))
         space = self._space(x.shape[2 + batched[0] :], w.shape[2 + batched[1] :])
         if batched == (True, False):

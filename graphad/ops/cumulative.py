@@ -17,6 +17,7 @@ from graphad.ops.creation import POSITION, full, iota
 from graphad.ops.shape import broadcast_to, check_axes, reshape
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -40,25 +41,25 @@ class Cumsum(Linear):
         sample(integers(4), axis=0),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         check_axes(x, (self.axis,))
         return x
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         y = np.empty(x.shape, x.dtype)
         self.evaluate_into((y,), x)
         return y
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:
         y = out[0]
         if self.backwards:
             x, y = np.flip(x, self.axis), np.flip(y, self.axis)
         np.cumsum(x, axis=self.axis, dtype=x.dtype, out=y)
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:
         return cumsum(g, self.axis, not self.backwards)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return cumsum(x, self.axis + 1, self.backwards)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -87,34 +88,24 @@ class ExclusiveProd(General):
         sample(integers(3), axis=0),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         check_axes(x, (self.axis,))
         if kind_of(x.dtype) not in "iufc":
             fail(f"is not defined for {x.dtype}")
         return x
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         along = np.moveaxis(x, self.axis, -1)
         before, after = np.ones(along.shape, x.dtype), np.ones(along.shape, x.dtype)
         np.cumprod(along[..., :-1], axis=-1, dtype=x.dtype, out=before[..., 1:])
         np.cumprod(along[..., :0:-1], axis=-1, dtype=x.dtype, out=after[..., -2::-1])
         return np.moveaxis(np.multiply(before, after, out=before), -1, self.axis)
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         (g,) = cotangents
         return (None if g is None else self._apply_jacobian(operands[0], g),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         (t,) = tangents
         return (None if t is None else self._apply_jacobian(operands[0], t),)
 
@@ -130,7 +121,7 @@ class ExclusiveProd(General):
         terms = broadcast_to(reshape(direction, (*head, n, 1, *tail)), pairs) * exclusive_prod(without_i, k + 1)
         return reduce_sum(where(same, full(pairs, 0, x.dtype), terms), (k,))
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return exclusive_prod(x, self.axis + 1)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:

@@ -34,6 +34,7 @@ from graphad.ops.shape import broadcast_to
 from graphad.ops.solving import inv, solve
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -55,12 +56,12 @@ class Eig(AdjointPaired):
         sample(real(3, 3, dtype="float32"), smooth=False),
     )
 
-    def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:  # type: ignore[override]
+    def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
         check_square(a)
         vectors = a.with_dtype(complex_dtype(a.dtype))
         return vectors.with_shape(a.shape[:-1]), vectors
 
-    def evaluate(self, a: Array) -> tuple[Array, Array]:  # type: ignore[override]
+    def evaluate(self, a: Array) -> tuple[Array, Array]:
         w, v = np.linalg.eig(a)
         dtype = complex_dtype(a.dtype)
         return w.astype(dtype, copy=False), v.astype(dtype, copy=False)
@@ -81,12 +82,7 @@ class Eig(AdjointPaired):
         middle = add_all(inner)
         return (None if middle is None else _pulled(middle, v, operands[0]),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """dw = diag(p) and dv = v (q - Re(diag(v^H v q))), with p = v^-1 da v and q = f o p."""
         (da,), (w, v) = tangents, results
         if da is None:
@@ -96,7 +92,7 @@ class Eig(AdjointPaired):
         growth = real_part(reduce_sum(conj(v) * turned, (v.ndim - 2,)))
         return diagonal(p), turned - v * row(growth)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:
         return eig(a)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -115,11 +111,11 @@ class Eigvals(AdjointPaired):
         sample(real(3, 3, dtype="float32")),
     )
 
-    def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType) -> TensorType:
         check_square(a)
         return a.with_shape(a.shape[:-1]).with_dtype(complex_dtype(a.dtype))
 
-    def evaluate(self, a: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.eigvals(a)).astype(complex_dtype(a.dtype), copy=False)
 
     def pullback(
@@ -135,12 +131,7 @@ class Eigvals(AdjointPaired):
         _, v = eig(operands[0])
         return (_pulled(diagonal_matrix(g), v, operands[0]),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """The diagonal of v^-1 da v."""
         (da,) = tangents
         if da is None:
@@ -148,7 +139,7 @@ class Eigvals(AdjointPaired):
         _, v = eig(operands[0])
         return (diagonal(solve(v, matmul(cast(da, v.dtype), v))),)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:
         return eigvals(a)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:

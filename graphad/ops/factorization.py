@@ -46,6 +46,7 @@ from graphad.ops.slicing import slice_
 from graphad.ops.solving import triangular_solve
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -75,11 +76,11 @@ class Cholesky(AdjointPaired):
         sample(positive_definite(3, 3, dtype="complex128")),
     )
 
-    def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType) -> TensorType:
         check_square(a)
         return a
 
-    def evaluate(self, a: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.cholesky(a))
 
     def pullback(
@@ -98,12 +99,7 @@ class Cholesky(AdjointPaired):
         pulled = adjoint(triangular_solve(turned, adjoint(pulled), lower=False))
         return (to_lower(pulled),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """y times the lower half of y^-1 da y^-H (Murray 2016, (8))."""
         (da,), (y,) = tangents, results
         if da is None:
@@ -112,7 +108,7 @@ class Cholesky(AdjointPaired):
         inner = adjoint(triangular_solve(y, adjoint(inner), lower=True))
         return (matmul(y, lower_half(inner)),)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:
         return cholesky(a)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -138,11 +134,11 @@ class Qr(AdjointPaired):
         sample(well_conditioned(4, 2, dtype="complex128")),
     )
 
-    def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:  # type: ignore[override]
+    def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
         _, columns = check_tall(a)
         return a, a.with_shape((*a.shape[:-2], columns, columns))
 
-    def evaluate(self, a: Array) -> tuple[Array, Array]:  # type: ignore[override]
+    def evaluate(self, a: Array) -> tuple[Array, Array]:
         q, r = np.linalg.qr(a)
         return q, r
 
@@ -167,12 +163,7 @@ class Qr(AdjointPaired):
             pulled = gq + pulled
         return (adjoint(triangular_solve(r, adjoint(pulled), lower=False)),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """dq = q w + (1 - q q^H) da r^-1 and dr = (q^H da r^-1 - w) r, w skew (Walter and Lehmann 2010, (25)).
 
         The diagonal of r stays real.
@@ -188,7 +179,7 @@ class Qr(AdjointPaired):
             skew = skew + where(on_diagonal(inner), inner, inner.zeros_like()) - real_diagonal(inner)
         return ratio - matmul(q, inner - skew), matmul(inner - skew, r)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:
         return qr(a)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -211,11 +202,11 @@ class OrthogonalComplement(AdjointPaired):
         sample(well_conditioned(4, 2, dtype="complex128"), smooth=False),
     )
 
-    def infer(self, q: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, q: TensorType) -> TensorType:
         rows, columns = check_tall(q)
         return q.with_shape((*q.shape[:-1], rows - columns))
 
-    def evaluate(self, q: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, q: Array) -> Array:
         return np.ascontiguousarray(np.linalg.qr(q, mode="complete")[0][..., q.shape[-1] :])
 
     def pullback(
@@ -228,17 +219,12 @@ class OrthogonalComplement(AdjointPaired):
         (g,), (q,), (y,) = cotangents, operands, results
         return (None if g is None else -matmul(y, matmul(adjoint(g), q)),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """-q dq^H y, from q^H y = 0."""
         (dq,), (q,), (y,) = tangents, operands, results
         return (None if dq is None else -matmul(q, matmul(adjoint(dq), y)),)
 
-    def batch(self, batched: tuple[bool, ...], q: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], q: Tensor) -> Tensor:
         return orthogonal_complement(q)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -263,11 +249,11 @@ class Lu(AdjointPaired):
         sample(well_conditioned(4, 2, dtype="complex128")),
     )
 
-    def infer(self, a: TensorType) -> tuple[TensorType, TensorType, TensorType]:  # type: ignore[override]
+    def infer(self, a: TensorType) -> tuple[TensorType, TensorType, TensorType]:
         _, columns = check_tall(a)
         return TensorType(POSITION, a.shape[:-1]), a, a.with_shape((*a.shape[:-2], columns, columns))
 
-    def evaluate(self, a: Array) -> tuple[Array, Array, Array]:  # type: ignore[override]
+    def evaluate(self, a: Array) -> tuple[Array, Array, Array]:
         try:
             from scipy.linalg import lu as factorize
         except ImportError as error:
@@ -301,12 +287,7 @@ class Lu(AdjointPaired):
         pulled = adjoint(triangular_solve(u, adjoint(pulled), lower=False))
         return (matmul(permutation_matrix(p, pulled), pulled),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """du = upper(f) u and dl = p^T da u^-1 - l upper(f), with f = l1^-1 (p^T da u^-1)1; 1: the square part."""
         (da,) = tangents
         p, l, u = results  # noqa: E741  # the factor's name
@@ -317,7 +298,7 @@ class Lu(AdjointPaired):
         inner = upper(triangular_solve(square_part(l)[0], square_part(ratio)[0], lower=True, unit=True))
         return None, lower(ratio - matmul(l, inner), -1), matmul(inner, u)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:
         return lu(a)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:

@@ -62,7 +62,7 @@ class Fft(Linear):
         sample(complex_(4, dtype="complex64"), axes=(0,), inverse=True),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         check_axes(x, self.axes)
         if not is_complex(x.dtype):
             fail(f"is defined for complex numbers, not for {x.dtype}")
@@ -70,15 +70,15 @@ class Fft(Linear):
             _refuse_empty(x, axis)
         return x
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         if self.inverse:
             return np.asarray(np.fft.ifftn(x, axes=self.axes, norm="forward"))
         return np.asarray(np.fft.fftn(x, axes=self.axes))
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:
         return apply(self, g)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return fft(x, [axis + 1 for axis in self.axes], self.inverse)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -99,7 +99,7 @@ class Rfft(Linear):
         sample(real(4, dtype="float32"), axis=0),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         check_axes(x, (self.axis,))
         wide = complex_dtype(x.dtype)
         if is_complex(x.dtype) or real_dtype(wide) != x.dtype:
@@ -108,14 +108,14 @@ class Rfft(Linear):
         n = x.shape[self.axis]
         return TensorType(wide, _replaced(x.shape, self.axis, half_spectrum(n)))
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         return np.asarray(np.fft.rfft(x, axis=self.axis))
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:
         n = x.shape[self.axis]
         return irfft(conj(g) * _counted(g, self.axis, n, 0.5), self.axis, n)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return rfft(x, self.axis + 1)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -139,7 +139,7 @@ class Irfft(Linear):
         sample(complex_(3, dtype="complex64"), axis=0, size=4, symbolic={"size": "2*d3-2"}),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         check_axes(x, (self.axis,))
         if not is_complex(x.dtype):
             fail(f"is defined for complex numbers, not for {x.dtype}")
@@ -150,14 +150,14 @@ class Irfft(Linear):
             fail(f"{self.size} real numbers have {wanted} frequencies, not {x.shape[self.axis]}")
         return TensorType(real_dtype(x.dtype), _replaced(x.shape, self.axis, self.size))
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         return np.asarray(np.fft.irfft(x, static(self.size), self.axis, norm="forward"))
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:
         spectrum = conj(rfft(g, self.axis))
         return spectrum * _counted(spectrum, self.axis, self.size, 2)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return irfft(x, self.axis + 1, self.size)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:

@@ -30,6 +30,7 @@ from graphad.ops.shape import BroadcastTo
 from graphad.ops.transcendental import Tanh
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -69,12 +70,7 @@ class Fused(General):
         """Run the body block by block; temporaries have the size of a block."""
         program_of(self.body).run(out[0], operands)
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """Pull the cotangent back through the body, node by node; its values are computed again where needed."""
         values, sums = self._emitted(operands), dict(zip(self.body.outputs, cotangents, strict=True))
         for node in reversed(self.body.nodes[len(self.body.inputs) :]):
@@ -87,12 +83,7 @@ class Fused(General):
                     sums[value] = add_all([sums.get(value), pulled])
         return tuple(sums.get(value) for value in self.body.inputs)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """Push the tangents through the body, node by node."""
         values, pushed = self._emitted(operands), dict(zip(self.body.inputs, tangents, strict=True))
         for node in self.body.nodes[len(self.body.inputs) :]:

@@ -17,6 +17,7 @@ from graphad.ops.philox import U64, philox
 from graphad.ops.shape import batch_size, same_shape, spread
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -76,6 +77,7 @@ class LogGammaSample(General):
     Implicit reparameterization gradients): expectations have the right derivatives, single paths are not continuous.
     """
 
+    may_raise = False
     samples = (
         sample(integers(low=0, high=2**62, dtype="uint64"), real(3, 4, low=0.2, high=4), smooth=False),
         sample(integers(2, low=0, high=2**62, dtype="uint64"), real(2, 3, low=0.2, high=4), smooth=False),
@@ -101,21 +103,11 @@ class LogGammaSample(General):
         rows = a.reshape(count, a.size // count if count else 0)
         return log_gamma_variates(key.ravel(), rows).reshape(a.shape).astype(a.dtype, copy=False)
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         (g,), (_, a), (y,) = cotangents, operands, results
         return None, None if g is None else -g * gamma_tail_of(1, a, y)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         (_, t), (_, a), (y,) = tangents, operands, results
         return (None if t is None else -t * gamma_tail_of(1, a, y),)
 

@@ -59,7 +59,7 @@ class GammaTail(Elementwise):
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         np.copyto(out[0], self.evaluate(*operands))
 
-    def partials(self, a: Tensor, log_x: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, log_x: Tensor, y: Tensor) -> tuple[Any, Any]:
         by_shape = log_x - digamma(a)
         density = bell(lambda k, _: by_shape if k == 1 else -polygamma(k - 1, a), self.order, 0)
         return gamma_tail_of(self.order + 1, a, log_x) - y * by_shape, density - y * (a - exp(log_x))
@@ -91,9 +91,7 @@ class BetaTail(Elementwise):
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         np.copyto(out[0], self.evaluate(*operands))
 
-    def partials(  # type: ignore[override]
-        self, a: Tensor, b: Tensor, log_odds: Tensor, y: Tensor
-    ) -> tuple[Any, Any, Any]:
+    def partials(self, a: Tensor, b: Tensor, log_odds: Tensor, y: Tensor) -> tuple[Any, Any, Any]:
         i, j = self.order
         log_x, log_rest = -_softplus(-log_odds), -_softplus(log_odds)
 
@@ -148,7 +146,7 @@ class Gammainc(ScipyUfunc):
         sample(real(3, low=0.5, dtype=SINGLE), real(3, low=0.5, dtype=SINGLE)),
     )
 
-    def partials(self, a: Tensor, x: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, x: Tensor, y: Tensor) -> tuple[Any, Any]:
         return _gamma_partials(a, x)
 
 
@@ -161,7 +159,7 @@ class Gammaincc(ScipyUfunc):
         sample(real(3, low=0.5, dtype=SINGLE), real(3, low=0.5, dtype=SINGLE)),
     )
 
-    def partials(self, a: Tensor, x: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, x: Tensor, y: Tensor) -> tuple[Any, Any]:
         by_a, by_x = _gamma_partials(a, x)
         return -by_a, -by_x
 
@@ -177,7 +175,7 @@ class Betainc(ScipyUfunc):
         ),
     )
 
-    def partials(self, a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> tuple[Any, Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> tuple[Any, Any, Any]:
         zero = x.zeros_like()
         inside = logical_and(greater(x, zero), less(x, zero + 1))
         safe = where(inside, x, zero + 0.5)

@@ -82,13 +82,13 @@ class Gather(Linear):
         x, *indices = operands
         return address_risk(x, indices)
 
-    def infer(self, x: TensorType, *indices: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType, *indices: TensorType) -> TensorType:
         return x.with_shape(addressed_shape(x, indices))
 
-    def evaluate(self, x: Array, *indices: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array, *indices: Array) -> Array:
         return np.asarray(x[indices])
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array, *indices: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array, *indices: Array) -> None:
         if len(indices) > 1 or not x.flags.c_contiguous:
             np.copyto(out[0], x[indices])
             return
@@ -98,10 +98,10 @@ class Gather(Linear):
         if out[0].size:
             np.take(x, index, axis=0, out=out[0], mode="wrap")
 
-    def transpose(self, g: Tensor, x: Tensor, *indices: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor, *indices: Tensor) -> tuple[Tensor | None, ...]:
         return scatter_add(x.zeros_like(), indices, g), *(None,) * len(indices)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor, *indices: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor, *indices: Tensor) -> Tensor:
         size = batch_size(batched, (x, *indices))
         if batched[0]:
             return gather(x, _batched_indices(size, batched[1:], indices))
@@ -119,7 +119,7 @@ class Scatter(Op, abstract=True):
         x, _, *indices = operands
         return address_risk(x, indices)
 
-    def infer(self, x: TensorType, v: TensorType, *indices: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType, v: TensorType, *indices: TensorType) -> TensorType:
         """x's type; v has the type of the parts."""
         if x.dtype != v.dtype:
             fail("x and the updates must have one dtype")
@@ -132,13 +132,13 @@ class Scatter(Op, abstract=True):
         """Write v into y."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it writes")
 
-    def evaluate(self, x: Array, v: Array, *indices: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array, v: Array, *indices: Array) -> Array:
         """Write into a copy of x."""
         y = np.array(x)
         self.write(y, v, indices)
         return y
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array, v: Array, *indices: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array, v: Array, *indices: Array) -> None:
         """Write into `out`, which may be any of the operands."""
         refuse_outside(x, indices)
         y = out[0]
@@ -146,7 +146,7 @@ class Scatter(Op, abstract=True):
         np.copyto(y, x)
         self.write(y, v, tuple(indices_))
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor, v: Tensor, *indices: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor, v: Tensor, *indices: Tensor) -> Tensor:
         """One scatter into all samples, addressed by their place in the batch."""
         size = batch_size(batched, (x, v, *indices))
         x, v = spread(size, batched[:2], (x, v))
@@ -176,7 +176,7 @@ class ScatterAdd(Scatter, Linear):
     def write(self, y: Array, v: Array, indices: tuple[Array, ...]) -> None:
         np.add.at(y, indices, v)
 
-    def transpose(self, g: Tensor, x: Tensor, v: Tensor, *indices: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor, v: Tensor, *indices: Tensor) -> tuple[Tensor | None, ...]:
         return g, gather(g, indices), *(None,) * len(indices)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -193,7 +193,7 @@ class ScatterSet(Scatter, Linear):
     def write(self, y: Array, v: Array, indices: tuple[Array, ...]) -> None:
         y[indices] = v
 
-    def transpose(self, g: Tensor, x: Tensor, v: Tensor, *indices: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor, v: Tensor, *indices: Tensor) -> tuple[Tensor | None, ...]:
         from graphad.ops import where
 
         # Number the updates, write the numbers, and read them back: an update that reads its own number was kept.

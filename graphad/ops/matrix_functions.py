@@ -35,6 +35,7 @@ from graphad.ops.solving import inv
 from graphad.ops.spectral import svd
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -63,34 +64,24 @@ class Det(General):
         sample(well_conditioned(3, 3, dtype="complex128")),
     )
 
-    def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType) -> TensorType:
         check_square(a)
         return a.with_shape(a.shape[:-2])
 
-    def evaluate(self, a: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.det(a))
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """g times the cofactors (Jacobi)."""
         (g,) = cotangents
         return (None if g is None else column(column(g)) * cofactor(operands[0]),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """Inner product of da with the cofactors."""
         (da,) = tangents
         return (None if da is None else inner_product(cofactor(operands[0]), da),)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:
         return det(a)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -100,7 +91,8 @@ class Det(General):
 class Cofactor(General):
     """y[i, j] = derivative of det(a) by a[i, j]: ``det(a) a^-T`` where a is regular, and its limit elsewhere.
 
-    With a = u diag(s) vh it is ``det(u) det(vh) conj(u diag(c) vh)``, c[i] the product of all s but s[i].
+    With a = u diag(s) vh it is ``det(u) det(vh) conj(u diag(c) vh)``, c[i] the product of all s but s[i]; nan where a
+    is not finite.
     """
 
     samples = (
@@ -112,38 +104,30 @@ class Cofactor(General):
         sample(well_conditioned(3, 3, dtype="complex128")),
     )
 
-    def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType) -> TensorType:
         check_square(a)
         return a
 
-    def evaluate(self, a: Array) -> Array:  # type: ignore[override]
-        u, s, vh = np.linalg.svd(a, full_matrices=False)
+    def evaluate(self, a: Array) -> Array:
+        finite = np.isfinite(a).all((-2, -1), keepdims=True)
+        u, s, vh = np.linalg.svd(np.where(finite, a, np.zeros((), a.dtype)), full_matrices=False)
         others = np.where(np.eye(a.shape[-1], dtype=bool), np.ones((), s.dtype), s[..., None, :]).prod(-1)
         phase = np.linalg.det(u) * np.linalg.det(vh)
         sign = (phase if np.iscomplexobj(a) else np.rint(phase)).astype(a.dtype)
-        return np.asarray(np.matmul(u.conj() * (sign[..., None] * others)[..., None, :], vh.conj()))
+        found = np.matmul(u.conj() * (sign[..., None] * others)[..., None, :], vh.conj())
+        return np.where(finite, found, np.full((), np.nan, a.dtype))
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """The second derivative of the determinant, which is symmetric."""
         (g,) = cotangents
         return (None if g is None else _along(operands[0], g),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """The second derivative of the determinant, along da."""
         (da,) = tangents
         return (None if da is None else _along(operands[0], da),)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:
         return cofactor(a)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -196,21 +180,16 @@ class Slogdet(General):
         sample(well_conditioned(3, 3, dtype="complex128")),
     )
 
-    def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:  # type: ignore[override]
+    def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
         check_square(a)
         number = a.with_shape(a.shape[:-2])
         return number, number.with_dtype(real_dtype(a.dtype))
 
-    def evaluate(self, a: Array) -> tuple[Array, Array]:  # type: ignore[override]
+    def evaluate(self, a: Array) -> tuple[Array, Array]:
         sign, logarithm = np.linalg.slogdet(a)
         return np.asarray(sign), np.asarray(logarithm)
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """(g + i Im(gs sign)) a^-T (Giles 2008, 2.2.4), gs being the cotangent of a complex sign."""
         gs, g = cotangents
         (a,) = operands
@@ -221,12 +200,7 @@ class Slogdet(General):
         total = add_all([g, phase])
         return (None if total is None else column(column(total)) * matrix_transpose(inv(a)),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """The real part of t, and i sign times its imaginary part, with t the trace of a^-1 da."""
         (da,), (a,) = tangents, operands
         if da is None:
@@ -237,7 +211,7 @@ class Slogdet(General):
         turned = imag_part(trace)
         return results[0] * complex_of(turned.zeros_like(), turned), real_part(trace)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:
         return slogdet(a)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -283,11 +257,11 @@ class Expm(AdjointPaired):
         sample(complex_(3, 3)),
     )
 
-    def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType) -> TensorType:
         check_square(a)
         return a
 
-    def evaluate(self, a: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array) -> Array:
         if not a.size:
             return a.copy()
         norm = np.abs(a).sum(-2).max(-1)
@@ -310,17 +284,12 @@ class Expm(AdjointPaired):
         (g,) = cotangents
         return (None if g is None else _exponential_along(adjoint(operands[0]), g),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """The derivative at a along da."""
         (da,) = tangents
         return (None if da is None else _exponential_along(operands[0], da),)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:
         return expm(a)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:

@@ -105,7 +105,7 @@ class Ndtri(Computed):
         sample(real(3, low=0.1, high=0.9, dtype=SINGLE)),
     )
 
-    def partials(self, p: Tensor, z: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, p: Tensor, z: Tensor) -> tuple[Any]:
         return (SQRT_2PI * exp(0.5 * z * z),)
 
 
@@ -115,7 +115,7 @@ class Erfinv(Computed):
     ufunc, cost = staticmethod(_erfinv), 40
     samples = (sample(real(3, 4, low=-0.9, high=0.9)), sample(real(3, low=-0.9, high=0.9, dtype=SINGLE)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (SQRT_PI / 2 * exp(y * y),)
 
 
@@ -125,7 +125,7 @@ class Erfcinv(Computed):
     ufunc, cost = staticmethod(_erfcinv), 40
     samples = (sample(real(3, 4, low=0.1, high=1.9)), sample(real(3, low=0.1, high=1.9, dtype=SINGLE)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (-SQRT_PI / 2 * exp(y * y),)
 
 
@@ -135,7 +135,7 @@ class LogNdtr(ScipyUfunc):
     scipy, cost = "log_ndtr", 40
     samples = (sample(real(3, 4, low=-4, high=4)), sample(real(3, dtype=SINGLE)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (inverse_mills(x),)
 
 
@@ -149,7 +149,7 @@ class InverseMills(Computed):
     ufunc, cost = staticmethod(_inverse_mills), 40
     samples = (sample(real(3, 4, low=-4, high=4)), sample(real(3, dtype=SINGLE)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (-y * (x + y),)
 
 
@@ -159,7 +159,7 @@ class NdtriExp(ScipyUfunc):
     scipy, cost = "ndtri_exp", 40
     samples = (sample(real(3, 4, low=-4, high=-0.3)), sample(real(3, low=-4, high=-0.3, dtype=SINGLE)))
 
-    def partials(self, x: Tensor, z: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, z: Tensor) -> tuple[Any]:
         return (1 / inverse_mills(z),)
 
 

@@ -16,6 +16,7 @@ from graphad.ir.types import TensorType, kind_of
 from graphad.ops.shape import batch_size, reshape, same_shape, spread, transpose
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Cotangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -38,7 +39,7 @@ class Matmul(Bilinear):
         sample(booleans(2, 3), booleans(3, 2)),
     )
 
-    def infer(self, a: TensorType, b: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
         if a.ndim < 2 or a.ndim != b.ndim or a.dtype != b.dtype or kind_of(a.dtype) not in "biufc":
             fail("operands must be matrices, or equally long stacks of them, of one dtype")
         if not same_shape(a.shape[:-2], b.shape[:-2]):
@@ -47,26 +48,21 @@ class Matmul(Bilinear):
             fail(f"the contracted sizes {a.shape[-1]} and {b.shape[-2]} differ")
         return a.with_shape((*a.shape[:-1], b.shape[-1]))
 
-    def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array, b: Array) -> Array:
         # ml_dtypes has no product of bfloat16 matrices: NumPy makes one in float32.
         return np.asarray(np.matmul(a, b)).astype(a.dtype, copy=False)
 
-    def evaluate_into(self, out: tuple[Array, ...], a: Array, b: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], a: Array, b: Array) -> None:
         np.matmul(a, b, out=out[0], casting="unsafe")
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         (g,) = cotangents
         if g is None:
             return None, None
         a, b = operands
         return matmul(g, matrix_transpose(b)), matmul(matrix_transpose(a), g)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor, b: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor, b: Tensor) -> Tensor:
         if batched == (True, False) and b.ndim == 2:
             # One product with a tall matrix, which BLAS does faster than many with short ones.
             size, m, k = a.shape

@@ -24,6 +24,7 @@ from graphad.ops.slicing import pad, slice_
 from graphad.ops.sorting import addresses, take_along
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -76,13 +77,13 @@ class Recurrence(General):
         sample(complex_(3), complex_(3), axis=0),
     )
 
-    def infer(self, a: TensorType, b: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
         if a != b or not is_inexact(a.dtype):
             fail("operands must have one shape and one real or complex dtype")
         check_axes(a, (self.axis,))
         return a
 
-    def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array, b: Array) -> Array:
         y = np.empty(a.shape, a.dtype)
         a_, b_, y_ = (np.moveaxis(array, self.axis, 0) for array in (a, b, y))
         if y.size == 0:
@@ -100,24 +101,14 @@ class Recurrence(General):
             np.add(y_[k], b_[k], out=y_[k])
         return y
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         (g,) = cotangents
         if g is None:
             return None, None
         db = recurrence(advanced(operands[0], self.axis), g, self.axis, backwards=True)
         return db * delayed(results[0], self.axis), db
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         da, db = tangents
         drive = db
         if da is not None:
@@ -125,7 +116,7 @@ class Recurrence(General):
             drive = through if db is None else through + db
         return (None if drive is None else recurrence(operands[0], drive, self.axis),)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor, b: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor, b: Tensor) -> Tensor:
         a, b = spread(batch_size(batched, (a, b)), batched, (a, b))
         return recurrence(a, b, self.axis + 1)
 
@@ -142,20 +133,20 @@ class Running(General, abstract=True):
     ufunc: ClassVar[np.ufunc]
     in_place, allocates, may_raise = True, False, False
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         """x's type."""
         check_axes(x, (self.axis,))
         return x
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         """ufunc.accumulate(x, axis)."""
         return self.ufunc.accumulate(x, axis=self.axis, dtype=x.dtype)
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:
         """ufunc.accumulate(x, axis, out=out)."""
         self.ufunc.accumulate(x, axis=self.axis, dtype=x.dtype, out=out[0])
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         """The same, one axis further."""
         return apply(type(self)(self.axis + 1), x)
 
@@ -182,24 +173,14 @@ class CumProd(Running):
         sample(integers(4), axis=0),
     )
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         (g,) = cotangents
         if g is None:
             return (None,)
         sums = recurrence(advanced(operands[0], self.axis), g, self.axis, backwards=True)
         return (sums * self._before(results[0]),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         (t,) = tangents
         if t is None:
             return (None,)
@@ -217,24 +198,14 @@ class CumProd(Running):
 class RunningExtreme(Running, abstract=True):
     """CumMax and CumMin: NaN stays; of equal elements the first counts, and the gradient flows to it."""
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """Add each cotangent to the element that its result is."""
         (g,) = cotangents
         if g is None:
             return (None,)
         return (scatter_add(g.zeros_like(), addresses(self._source(results[0]), self.axis), g),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """The tangent of the element that each result is."""
         (t,) = tangents
         return (None if t is None else take_along(t, self._source(results[0]), self.axis),)

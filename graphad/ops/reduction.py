@@ -24,6 +24,7 @@ from graphad.ops.cumulative import exclusive_prod
 from graphad.ops.shape import broadcast_to, check_axes, reshape, transpose
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -58,7 +59,7 @@ class Reduction(Op, abstract=True):
     """The reduction of no elements is defined."""
     allocates = False
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         """x without `axes`; without an identity, none of them may be empty."""
         if kind_of(x.dtype) not in self.kinds:
             fail(f"is not defined for {x.dtype}")
@@ -67,15 +68,15 @@ class Reduction(Op, abstract=True):
             refuse_empty(x, self.axes)
         return result
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         """ufunc.reduce(x, axes)."""
         return np.asarray(self.ufunc.reduce(x, axis=self.axes, dtype=x.dtype))
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:
         """ufunc.reduce(x, axes, out=out)."""
         self.ufunc.reduce(x, axis=self.axes, dtype=x.dtype, out=out[0])
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         """The same reduction, one axis further."""
         return apply(type(self)(tuple(axis + 1 for axis in self.axes)), x)
 
@@ -108,7 +109,7 @@ class Sum(Reduction, Linear):
         sample(integers(3, 4), axes=(1,)),
     )
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:
         return spread_over(g, x.shape, self.axes)
 
 
@@ -134,22 +135,12 @@ class Prod(Reduction, General):
         sample(integers(2, 3), axes=(1,)),
     )
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         (g,) = cotangents
         (x,) = operands
         return (None if g is None else spread_over(g, x.shape, self.axes) * product_of_others(x, self.axes),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         (t,) = tangents
         return (None if t is None else reduce_sum(t * product_of_others(operands[0], self.axes), self.axes),)
 
@@ -184,12 +175,7 @@ class Extremum(Reduction, General, abstract=True):
 
     has_identity = False
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """g / number of ties where x is extreme, 0 elsewhere."""
         from graphad.ops import where
 
@@ -200,12 +186,7 @@ class Extremum(Reduction, General, abstract=True):
         chosen, ties = self._ties(x, results[0])
         return (where(chosen, spread_over(g / ties, x.shape, self.axes), x.zeros_like()),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """Mean of the tangents where x is extreme."""
         from graphad.ops import where
 
@@ -295,13 +276,13 @@ class ExtremePosition(General, abstract=True):
 
     no_gradient = "its result is an integer"
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         """i64, x's shape without `axis`, which must not be empty."""
         result = reduced_type(x, (self.axis,))
         refuse_empty(x, (self.axis,))
         return result.with_dtype(POSITION)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         """The same search, one axis further."""
         return apply(type(self)(self.axis + 1), x)
 
@@ -323,10 +304,10 @@ class ArgMax(ExtremePosition):
         sample(booleans(3, 4), axis=1),
     )
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         return np.asarray(np.argmax(x, axis=self.axis), POSITION)
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:
         np.argmax(x, axis=self.axis, out=out[0])
 
 
@@ -343,10 +324,10 @@ class ArgMin(ExtremePosition):
         sample(booleans(3, 4), axis=1),
     )
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         return np.asarray(np.argmin(x, axis=self.axis), POSITION)
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:
         np.argmin(x, axis=self.axis, out=out[0])
 
 

@@ -38,7 +38,7 @@ class Extremum(Elementwise, abstract=True):
         """Return where a is the result."""
         raise NotImplementedError(f"{type(self).__name__} does not say which operand it chooses")
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
         def pick(winner: Tensor, loser: Tensor) -> Any:
             wins, ties = self.chosen(winner, loser), equal(winner, loser)
             return lambda t: where(wins, t, where(ties, 0.5 * t, t.zeros_like()))
@@ -108,7 +108,7 @@ class Where(Elementwise):
         np.copyto(out[0], b)
         np.copyto(out[0], a, where=c)
 
-    def partials(self, c: Tensor, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any, Any]:  # type: ignore[override]
+    def partials(self, c: Tensor, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any, Any]:
         return None, lambda t: where(c, t, t.zeros_like()), lambda t: where(c, t.zeros_like(), t)
 
 

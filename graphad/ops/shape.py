@@ -40,26 +40,26 @@ class Reshape(Linear):
         sample(integers(1, 4), shape=(4,), symbolic={"shape": ("d4",)}),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         if not all(at_least(n, 0) for n in self.shape):
             fail(f"the shape ({','.join(map(str, self.shape))}) has a negative size")
         if not equal(product(self.shape), x.size):
             fail(f"cannot give {x} the shape ({','.join(map(str, self.shape))}): the sizes differ")
         return x.with_shape(self.shape)
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         return x.reshape(tuple(static(n) for n in self.shape))
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:
         if out[0].flags.c_contiguous:  # then the result, unlike a strided x, takes the other's shape without a copy
             np.copyto(out[0].reshape(x.shape), x)
         else:
             np.copyto(out[0], self.evaluate(x))
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:
         return reshape(g, x.shape)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return reshape(x, (x.shape[0], *self.shape))
 
 
@@ -78,19 +78,19 @@ class Transpose(Linear):
         sample(booleans(2, 3), permutation=(1, 0)),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         if sorted(self.permutation) != list(range(x.ndim)):
             fail(f"{self.permutation} is not a permutation of the axes of {x}")
         return x.with_shape([x.shape[axis] for axis in self.permutation])
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         return x.transpose(self.permutation)
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:
         inverse = sorted(range(len(self.permutation)), key=self.permutation.__getitem__)
         return transpose(g, inverse)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return transpose(x, (0, *(axis + 1 for axis in self.permutation)))
 
 
@@ -110,7 +110,7 @@ class BroadcastTo(Linear):
         sample(integers(1), shape=(5,)),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         extra = len(self.shape) - x.ndim
         if extra < 0:
             fail(f"cannot broadcast {x} to fewer axes")
@@ -120,17 +120,17 @@ class BroadcastTo(Linear):
                 fail(f"cannot broadcast {x} to the shape ({','.join(map(str, self.shape))})")
         return x.with_shape(self.shape)
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         return np.broadcast_to(x, tuple(static(n) for n in self.shape))
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:
         from graphad.ops.reduction import reduce_sum
 
         extra = len(self.shape) - x.ndim
         stretched = [k for k, n in enumerate(x.shape, extra) if n != self.shape[k]]
         return reshape(reduce_sum(g, (*range(extra), *stretched)), x.shape)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         extra = len(self.shape) - (x.ndim - 1)
         aligned = reshape(x, (x.shape[0], *(1,) * extra, *x.shape[1:]))
         return broadcast_to(aligned, (x.shape[0], *self.shape))
@@ -151,17 +151,17 @@ class Flip(Linear):
         sample(integers(4), axes=(0,)),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         check_axes(x, self.axes)
         return x
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         return np.flip(x, self.axes)
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:
         return flip(g, self.axes)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return flip(x, [axis + 1 for axis in self.axes])
 
 

@@ -85,14 +85,14 @@ class Slice(Linear):
         sample(integers(4), starts=(3,), stops=(4,), steps=(1,)),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         return x.with_shape(sliced_shape(x, self.starts, self.stops, self.steps))
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         view: Array = x[_index(self.starts, self.stops, self.steps)]
         return view
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:
         low: list[Dim] = []
         high: list[Dim] = []
         interior: list[int] = []
@@ -103,7 +103,7 @@ class Slice(Linear):
             interior.append(gap)
         return pad(g, low, high, interior)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return slice_(x, (0, *self.starts), (x.shape[0], *self.stops), (1, *self.steps))
 
 
@@ -131,7 +131,7 @@ class Pad(Linear):
         sample(booleans(2), low=(1,), high=(1,), interior=(0,)),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         if not len(self.low) == len(self.high) == len(self.interior) == x.ndim:
             fail(f"needs low, high and interior for each of the {x.ndim} axes of {x}")
         for n, low, high, interior in zip(x.shape, self.low, self.high, self.interior, strict=True):
@@ -143,13 +143,13 @@ class Pad(Linear):
             [padded_size(*axis) for axis in zip(x.shape, self.low, self.high, self.interior, strict=True)]
         )
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         shape = [padded_size(*axis) for axis in zip(x.shape, self.low, self.high, self.interior, strict=True)]
         y = np.zeros([static(n) for n in shape], x.dtype)
         y[self._inside(x.shape)] = x
         return y
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:
         out[0].fill(0)
         out[0][self._inside(x.shape)] = x
 
@@ -161,10 +161,10 @@ class Pad(Linear):
         stops = [padded_size(n, low, 0, gap) for n, low, gap in zip(shape, self.low, self.interior, strict=True)]
         return list(self.low), stops, [gap + 1 for gap in self.interior]
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:
         return slice_(g, *self._window(x.shape))
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return pad(x, (0, *self.low), (0, *self.high), (0, *self.interior))
 
 
@@ -187,7 +187,7 @@ class UpdateSlice(Linear):
         sample(integers(3), integers(1), starts=(2,), stops=(3,), steps=(1,)),
     )
 
-    def infer(self, x: TensorType, v: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType, v: TensorType) -> TensorType:
         if x.dtype != v.dtype:
             fail("operands must have one dtype")
         expected = x.with_shape(sliced_shape(x, self.starts, self.stops, self.steps))
@@ -195,22 +195,22 @@ class UpdateSlice(Linear):
             fail(f"the slice is {expected}, not {v}")
         return x
 
-    def evaluate(self, x: Array, v: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array, v: Array) -> Array:
         y = np.array(x)
         y[_index(self.starts, self.stops, self.steps)] = v
         return y
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array, v: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array, v: Array) -> None:
         y = out[0]
         if v.shape != y.shape:  # else v replaces all of x, and `out` may be v itself
             np.copyto(y, x)
         y[_index(self.starts, self.stops, self.steps)] = v
 
-    def transpose(self, g: Tensor, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         window = (self.starts, self.stops, self.steps)
         return update_slice(g, v.zeros_like(), *window), slice_(g, *window)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor, v: Tensor) -> Tensor:
         size = batch_size(batched, (x, v))
         x, v = spread(size, batched, (x, v))
         return update_slice(x, v, (0, *self.starts), (size, *self.stops), (1, *self.steps))

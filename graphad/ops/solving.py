@@ -24,6 +24,7 @@ from graphad.ops.product import matmul
 from graphad.ops.shape import batch_size, reshape, same_shape, spread, transpose
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -46,7 +47,7 @@ def check_system(a: TensorType, b: TensorType) -> None:
 class System(AdjointPaired, abstract=True):
     """x with a x = b, for stacks of square matrices a; `b` has one column a system."""
 
-    def infer(self, a: TensorType, b: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
         """b's type."""
         check_system(a, b)
         return b
@@ -76,18 +77,13 @@ class System(AdjointPaired, abstract=True):
         gb = self.solve_adjoint(operands[0], g)
         return self.read(-matmul(gb, adjoint(results[0]))), gb
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """dx = a^-1 (db - da x)."""
         da, db = tangents
         change = add_all([db, None if da is None else -matmul(self.read(da), results[0])])
         return (None if change is None else self.solve(operands[0], change),)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor, b: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor, b: Tensor) -> Tensor:
         """One longer stack; for one matrix, one system with more right-hand sides."""
         if not batched[0] and a.ndim == 2:
             size, n, k = b.shape
@@ -113,7 +109,7 @@ class Solve(System):
         sample(well_conditioned(3, 3, dtype="complex128"), complex_(3, 2)),
     )
 
-    def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array, b: Array) -> Array:
         return np.asarray(np.linalg.solve(a, b))
 
     def solve_adjoint(self, a: Tensor, b: Tensor) -> Tensor:
@@ -144,12 +140,12 @@ class TriangularSolve(System):
         sample(complex_(3, 3, low=1.0), complex_(3, 2), lower=True),
     )
 
-    def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array, b: Array) -> Array:
         x = np.empty_like(b, order="C")
         self.evaluate_into((x,), a, b)
         return x
 
-    def evaluate_into(self, out: tuple[Array, ...], a: Array, b: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], a: Array, b: Array) -> None:
         (x,) = out
         if not self.unit and (np.diagonal(a, axis1=-2, axis2=-1) == 0).any():
             raise np.linalg.LinAlgError("Singular matrix")  # before anything is written
@@ -195,11 +191,11 @@ class Inv(AdjointPaired):
         sample(well_conditioned(3, 3, dtype="complex128")),
     )
 
-    def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType) -> TensorType:
         check_square(a)
         return a
 
-    def evaluate(self, a: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.inv(a))
 
     def pullback(
@@ -215,17 +211,12 @@ class Inv(AdjointPaired):
         turned = adjoint(results[0])
         return (-matmul(matmul(turned, g), turned),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """-x da x."""
         (da,), (x,) = tangents, results
         return (None if da is None else -matmul(matmul(x, da), x),)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:
         return inv(a)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -253,11 +244,11 @@ class Pinv(AdjointPaired):
         sample(well_conditioned(2, 3, dtype="complex128"), cutoff=1e-15),
     )
 
-    def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType) -> TensorType:
         rows, columns = check_matrix(a)
         return a.with_shape((*a.shape[:-2], columns, rows))
 
-    def evaluate(self, a: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.pinv(a, rcond=self.cutoff), order="C")
 
     def pullback(
@@ -276,12 +267,7 @@ class Pinv(AdjointPaired):
             left - matmul(a, matmul(x, left)) + right - matmul(matmul(right, x), a) - matmul(turned, matmul(g, turned)),
         )
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """-x da x + x x^H da^H (1 - a x) + (1 - x a) da^H x^H x (Golub and Pereyra 1973, 4.12)."""
         (da,), (a,), (x,) = tangents, operands, results
         if da is None:
@@ -290,7 +276,7 @@ class Pinv(AdjointPaired):
         left, right = matmul(matmul(x, turned), back), matmul(back, matmul(turned, x))
         return (left - matmul(matmul(left, a), x) + right - matmul(x, matmul(a, right)) - matmul(x, matmul(da, x)),)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:
         return pinv(a, self.cutoff)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:

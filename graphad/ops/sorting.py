@@ -21,6 +21,7 @@ from graphad.ops.indexing import gather, scatter_set
 from graphad.ops.shape import batch_size, check_axes, same_shape, spread
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -44,38 +45,28 @@ class Sort(General):
         sample(booleans(2, 3), axis=1),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         check_axes(x, (self.axis,))
         return x
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         return np.sort(x, axis=self.axis)
 
-    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:  # type: ignore[override]
+    def evaluate_into(self, out: tuple[Array, ...], x: Array) -> None:
         np.copyto(out[0], x)
         out[0].sort(axis=self.axis)
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         (g,) = cotangents
         if g is None:
             return (None,)
         return (take_along(g, inverse_permutation(argsort(operands[0], self.axis), self.axis), self.axis),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         (t,) = tangents
         return (None if t is None else take_along(t, argsort(operands[0], self.axis), self.axis),)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return sort(x, self.axis + 1)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -105,14 +96,14 @@ class ArgSort(General):
         sample(booleans(2, 5), axis=1),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         check_axes(x, (self.axis,))
         return x.with_dtype(POSITION)
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         return np.argsort(x, axis=self.axis, kind="stable").astype(POSITION, copy=False)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return argsort(x, self.axis + 1)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -138,16 +129,16 @@ class ArgPartition(General):
         sample(integers(6, low=0, high=3), axis=0, kth=(2,)),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         check_axes(x, (self.axis,))
         if not all(k >= 0 and at_least(x.shape[self.axis], k + 1) for k in self.kth):
             fail(f"places {self.kth} are outside axis {self.axis} of {x}")
         return x.with_dtype(POSITION)
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         return np.argpartition(x, self.kth, axis=self.axis).astype(POSITION, copy=False)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         return argpartition(x, self.axis + 1, self.kth)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -175,7 +166,7 @@ class SearchSorted(General):
         sample(real(2, 3, 1), real(2, 3)),
     )
 
-    def infer(self, a: TensorType, v: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType, v: TensorType) -> TensorType:
         if a.dtype != v.dtype:
             fail("operands must have one dtype")
         count = a.ndim - 1
@@ -183,14 +174,14 @@ class SearchSorted(General):
             fail("operands must be [*batch, n] and [*batch, ...]")
         return v.with_dtype(POSITION)
 
-    def evaluate(self, a: Array, v: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array, v: Array) -> Array:
         found = np.empty(v.shape, POSITION)
         side: Any = "right" if self.or_equal else "left"
         for at in np.ndindex(a.shape[:-1]):
             found[at] = np.searchsorted(a[at], v[at], side)
         return found
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor, v: Tensor) -> Tensor:
         if batched == (False, True) and a.ndim == 1:
             return apply(self, a, v)
         a, v = spread(batch_size(batched, (a, v)), batched, (a, v))

@@ -38,7 +38,7 @@ class Gammaln(ScipyUfunc):
     scipy, cost = "gammaln", 30
     samples = (sample(real(3, 4, low=0.2, high=5)), sample(real(3, low=-0.8, high=-0.2)), sample(real(3, dtype=SINGLE)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (digamma(x),)
 
 
@@ -48,7 +48,7 @@ class Gamma(ScipyUfunc):
     scipy, cost = "gamma", 30
     samples = (sample(real(3, 4, low=0.3, high=4)), sample(real(3, low=-0.8, high=-0.2)), sample(real(3, dtype=SINGLE)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (y * digamma(x),)
 
 
@@ -58,7 +58,7 @@ class Digamma(ScipyUfunc):
     scipy, cost = "psi", 30
     samples = (sample(real(3, 4, low=0.3, high=5)), sample(real(3, low=-0.8, high=-0.2)), sample(real(3, dtype=SINGLE)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (polygamma(1, x),)
 
 
@@ -96,7 +96,7 @@ class Polygamma(Elementwise):
         factor = (-1.0) ** (self.order + 1) * scipy_special("gamma")(self.order + 1.0)
         np.multiply(out[0], x.dtype.type(factor), out=out[0])
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (polygamma(self.order + 1, x),)
 
 
@@ -140,7 +140,7 @@ class Zeta(ScipyUfunc):
         sample(real(3, low=2, high=4, dtype=SINGLE), real(3, low=0.5, high=2, dtype=SINGLE)),
     )
 
-    def partials(self, s: Tensor, q: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, s: Tensor, q: Tensor, y: Tensor) -> tuple[Any, Any]:
         return _zeta_by_s(s, q), -s * zeta(s + 1, q)
 
 
@@ -153,7 +153,7 @@ class Betaln(ScipyUfunc):
         sample(real(3, low=0.5, dtype=SINGLE), real(3, low=0.5, dtype=SINGLE)),
     )
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
         both = digamma(a + b)
         return digamma(a) - both, digamma(b) - both
 
@@ -164,7 +164,7 @@ class Beta(ScipyUfunc):
     scipy, arity, cost = "beta", 2, 60
     samples = (sample(real(3, 4, low=0.5, high=4), real(3, 4, low=0.5, high=4)),)
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
         both = digamma(a + b)
         return y * (digamma(a) - both), y * (digamma(b) - both)
 
@@ -200,7 +200,7 @@ class BesselI(Elementwise):
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         np.copyto(out[0], self.evaluate(*operands))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         if self.order == 0:
             return (bessel_i(1, x),)
         return (0.5 * (bessel_i(self.order - 1, x) + bessel_i(self.order + 1, x)),)
@@ -233,7 +233,7 @@ class BesselIe(Elementwise):
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         np.copyto(out[0], self.evaluate(*operands))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         if self.order == 0:
             return (bessel_ie(1, x) - sign(x) * y,)
         return (0.5 * (bessel_ie(self.order - 1, x) + bessel_ie(self.order + 1, x)) - sign(x) * y,)
@@ -263,7 +263,7 @@ class Logit(Computed):
     ufunc, cost = staticmethod(_logit), 20
     samples = (sample(real(3, 4, low=0.1, high=0.9)), sample(real(3, low=0.1, high=0.9, dtype=SINGLE)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 / (x * (1 - x)),)
 
 
@@ -294,7 +294,7 @@ class Xlogy(Computed):
         sample(real(3, dtype=SINGLE), real(3, low=0.2, dtype=SINGLE)),
     )
 
-    def partials(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Any, Any]:
         return log(y), _quotient(x, y)
 
 
@@ -308,7 +308,7 @@ class Xlog1py(Computed):
         sample(real(3, dtype=SINGLE), real(3, low=-0.8, dtype=SINGLE)),
     )
 
-    def partials(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Any, Any]:
         return log1p(y), _quotient(x, 1 + y)
 
 
@@ -341,7 +341,7 @@ class RelEntr(Computed):
         sample(real(3, low=0.2, dtype=SINGLE), real(3, low=0.2, dtype=SINGLE)),
     )
 
-    def partials(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Any, Any]:
         zero = x.zeros_like()
         both = logical_and(equal(x, zero), equal(y, zero))
         ratio = where(both, zero + 1 / math.e, x / where(both, zero + 1, y))

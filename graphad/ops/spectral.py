@@ -49,6 +49,7 @@ from graphad.ops.selection import where
 from graphad.ops.shape import broadcast_to
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -79,11 +80,11 @@ class Eigh(AdjointPaired):
         sample(positive_definite(3, 3, dtype="complex128"), smooth=False),
     )
 
-    def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:  # type: ignore[override]
+    def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
         check_square(a)
         return _values(a, a.shape[:-1]), a
 
-    def evaluate(self, a: Array) -> tuple[Array, Array]:  # type: ignore[override]
+    def evaluate(self, a: Array) -> tuple[Array, Array]:
         w, v = np.linalg.eigh(a, "U" if self.upper else "L")
         return w, v
 
@@ -106,12 +107,7 @@ class Eigh(AdjointPaired):
         pulled = to_lower(matmul(matmul(v, cast(inner, v.dtype)), adjoint(v)))
         return (adjoint(pulled) if self.upper else pulled,)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """dw = diag(b) and dv = v (f o b), with b = v^H da v (Giles 2008, 3.1)."""
         (da,), (w, v) = tangents, results
         if da is None:
@@ -119,7 +115,7 @@ class Eigh(AdjointPaired):
         inner = matmul(matmul(adjoint(v), from_lower(adjoint(da) if self.upper else da)), v)
         return real_part(diagonal(inner)), matmul(v, reciprocal_gaps(w) * inner)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:
         return eigh(a, self.upper)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -141,11 +137,11 @@ class Eigvalsh(AdjointPaired):
         sample(positive_definite(3, 3, dtype="complex128")),
     )
 
-    def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType) -> TensorType:
         check_square(a)
         return _values(a, a.shape[:-1])
 
-    def evaluate(self, a: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.eigvalsh(a))
 
     def pullback(
@@ -161,12 +157,7 @@ class Eigvalsh(AdjointPaired):
         _, v = eigh(operands[0])
         return (to_lower(matmul(row(g) * v, adjoint(v))),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """The diagonal of v^H da v."""
         (da,) = tangents
         if da is None:
@@ -174,7 +165,7 @@ class Eigvalsh(AdjointPaired):
         _, v = eigh(operands[0])
         return (real_part(_diagonal_of_product(adjoint(v), matmul(from_lower(da), v))),)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:
         return eigvalsh(a)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -205,7 +196,7 @@ class Svd(AdjointPaired):
         sample(well_conditioned(2, 3, dtype="complex128"), wide=True, smooth=False),
     )
 
-    def infer(self, a: TensorType) -> tuple[TensorType, TensorType, TensorType]:  # type: ignore[override]
+    def infer(self, a: TensorType) -> tuple[TensorType, TensorType, TensorType]:
         rows, columns = check_matrix(a)
         if self.wide:
             if not at_least(columns, rows):
@@ -214,7 +205,7 @@ class Svd(AdjointPaired):
         check_tall(a)
         return a, _values(a, (*a.shape[:-2], columns)), a.with_shape((*a.shape[:-2], columns, columns))
 
-    def evaluate(self, a: Array) -> tuple[Array, Array, Array]:  # type: ignore[override]
+    def evaluate(self, a: Array) -> tuple[Array, Array, Array]:
         u, s, vh = np.linalg.svd(a, full_matrices=False)
         return u, s, vh
 
@@ -232,12 +223,7 @@ class Svd(AdjointPaired):
         pulled = _pulled(turned[0], gs, turned[1], adjoint(vh), s, adjoint(u))
         return (None if pulled is None else adjoint(pulled),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """ds = diag(p), du = u (f + g) + (1 - u u^H) da v / s, dv = v (f - g), with p = u^H da v.
 
         ``f[i, j] = (p + p^H)[i, j] / 2 (s[j] - s[i])`` and ``g[i, j] = (p - p^H)[i, j] / 2 (s[j] + s[i])``: Townsend
@@ -251,7 +237,7 @@ class Svd(AdjointPaired):
         dv, ds, duh = _pushed(adjoint(da), adjoint(vh), s, adjoint(u))
         return adjoint(duh), ds, adjoint(dv)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> tuple[Tensor, ...]:
         return svd(a, self.wide)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
@@ -309,11 +295,11 @@ class SingularValues(AdjointPaired):
         sample(well_conditioned(3, 2, dtype="complex128")),
     )
 
-    def infer(self, a: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, a: TensorType) -> TensorType:
         _, columns = check_tall(a)
         return _values(a, (*a.shape[:-2], columns))
 
-    def evaluate(self, a: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.svd(a, compute_uv=False))
 
     def pullback(
@@ -329,12 +315,7 @@ class SingularValues(AdjointPaired):
         u, _, vh = svd(operands[0])
         return (matmul(row(g) * u, vh),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """The diagonal of u^H da v."""
         (da,) = tangents
         if da is None:
@@ -342,7 +323,7 @@ class SingularValues(AdjointPaired):
         u, _, vh = svd(operands[0])
         return (real_part(_diagonal_of_product(adjoint(u), matmul(da, adjoint(vh)))),)
 
-    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], a: Tensor) -> Tensor:
         return singular_values(a)
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:

@@ -31,7 +31,7 @@ class Exp(Elementwise):
     ufunc, cost, kinds = np.exp, 10, FIELD
     samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (y,)
 
 
@@ -41,7 +41,7 @@ class Exp2(Elementwise):
     ufunc, cost, kinds = np.exp2, 10, FIELD
     samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (LOG_2 * y,)
 
 
@@ -51,7 +51,7 @@ class Expm1(Elementwise):
     ufunc, cost, kinds = np.expm1, 10, FIELD
     samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (y + 1,)
 
 
@@ -61,7 +61,7 @@ class Log(Elementwise):
     ufunc, cost, kinds = np.log, 10, FIELD
     samples = (sample(real(3, 4, low=0.2)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 / x,)
 
 
@@ -71,7 +71,7 @@ class Log2(Elementwise):
     ufunc, cost, kinds = np.log2, 10, FIELD
     samples = (sample(real(3, 4, low=0.2)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 / (LOG_2 * x),)
 
 
@@ -81,7 +81,7 @@ class Log10(Elementwise):
     ufunc, cost, kinds = np.log10, 10, FIELD
     samples = (sample(real(3, 4, low=0.2)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 / (LOG_10 * x),)
 
 
@@ -91,7 +91,7 @@ class Log1p(Elementwise):
     ufunc, cost, kinds = np.log1p, 10, FIELD
     samples = (sample(real(3, 4, low=-0.8)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 / (1 + x),)
 
 
@@ -101,7 +101,7 @@ class Sin(Elementwise):
     ufunc, cost, kinds = np.sin, 10, FIELD
     samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (cos(x),)
 
 
@@ -111,7 +111,7 @@ class Cos(Elementwise):
     ufunc, cost, kinds = np.cos, 10, FIELD
     samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (-sin(x),)
 
 
@@ -121,7 +121,7 @@ class Tan(Elementwise):
     ufunc, cost, kinds = np.tan, 10, FIELD
     samples = (sample(real(3, 4, low=-1.2, high=1.2)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 + y * y,)
 
 
@@ -131,7 +131,7 @@ class Arcsin(Elementwise):
     ufunc, cost, kinds = np.arcsin, 10, FIELD
     samples = (sample(real(3, 4, low=-0.9, high=0.9)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 / sqrt((1 - x) * (1 + x)),)
 
 
@@ -141,7 +141,7 @@ class Arccos(Elementwise):
     ufunc, cost, kinds = np.arccos, 10, FIELD
     samples = (sample(real(3, 4, low=-0.9, high=0.9)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (-1 / sqrt((1 - x) * (1 + x)),)
 
 
@@ -151,7 +151,7 @@ class Arctan(Elementwise):
     ufunc, cost, kinds = np.arctan, 10, FIELD
     samples = (sample(real(3, 4)), sample(complex_(3, low=0.2, high=0.9)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 / (1 + x * x),)
 
 
@@ -161,7 +161,7 @@ class Sinh(Elementwise):
     ufunc, cost, kinds = np.sinh, 10, FIELD
     samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (cosh(x),)
 
 
@@ -171,7 +171,7 @@ class Cosh(Elementwise):
     ufunc, cost, kinds = np.cosh, 10, FIELD
     samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (sinh(x),)
 
 
@@ -181,7 +181,7 @@ class Tanh(Elementwise):
     ufunc, cost, kinds = np.tanh, 10, FIELD
     samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 - y * y,)
 
 
@@ -191,7 +191,7 @@ class Arcsinh(Elementwise):
     ufunc, cost, kinds = np.arcsinh, 10, FIELD
     samples = (sample(real(3, 4)), sample(complex_(3, low=0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 / sqrt(x * x + 1),)
 
 
@@ -201,7 +201,7 @@ class Arccosh(Elementwise):
     ufunc, cost, kinds = np.arccosh, 10, FIELD
     samples = (sample(real(3, 4, low=1.2, high=3)), sample(complex_(3, low=-2, high=-0.2)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         if is_complex(x.dtype):
             # The root of the product has the other sign where Re x < 0.
             return (1 / (sqrt(x - 1) * sqrt(x + 1)),)
@@ -214,7 +214,7 @@ class Arctanh(Elementwise):
     ufunc, cost, kinds = np.arctanh, 10, FIELD
     samples = (sample(real(3, 4, low=-0.9, high=0.9)), sample(complex_(3, low=-0.9, high=0.9)))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 / ((1 - x) * (1 + x)),)
 
 
@@ -224,7 +224,7 @@ class Deg2rad(Elementwise):
     ufunc, cost = np.deg2rad, 1
     samples = (sample(real(3, 4)),)
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (DEGREE,)
 
 
@@ -234,7 +234,7 @@ class Rad2deg(Elementwise):
     ufunc, cost = np.rad2deg, 1
     samples = (sample(real(3, 4)),)
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (1 / DEGREE,)
 
 
@@ -244,7 +244,7 @@ class Arctan2(Elementwise):
     ufunc, arity, cost = np.arctan2, 2, 20
     samples = (sample(real(3, 4), real(3, 4, low=0.2)),)
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
         from graphad.ops.comparison import equal
         from graphad.ops.selection import where
 
@@ -268,7 +268,7 @@ class Logaddexp(Elementwise):
     ufunc, arity, cost = np.logaddexp, 2, 25
     samples = (sample(real(3, 4), real(3, 4)),)
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
         difference = _finite_difference(a, b)
         return expit(difference), expit(-difference)
 
@@ -279,7 +279,7 @@ class Logaddexp2(Elementwise):
     ufunc, arity, cost = np.logaddexp2, 2, 25
     samples = (sample(real(3, 4), real(3, 4)),)
 
-    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:  # type: ignore[override]
+    def partials(self, a: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
         difference = LOG_2 * _finite_difference(a, b)
         return expit(difference), expit(-difference)
 
@@ -297,7 +297,7 @@ class Expit(Elementwise):
     ufunc, cost = staticmethod(_logistic), 13
     samples = (sample(real(3, 4)), sample(real(3, dtype="float32")))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (y * (1 - y),)
 
 
@@ -318,7 +318,7 @@ class Erf(Elementwise):
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         np.copyto(out[0], self.evaluate(*operands))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (2 / math.sqrt(math.pi) * exp(-x * x),)
 
 
@@ -335,7 +335,7 @@ class Erfc(Elementwise):
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         np.copyto(out[0], self.evaluate(*operands))
 
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:  # type: ignore[override]
+    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         return (-2 / math.sqrt(math.pi) * exp(-x * x),)
 
 

@@ -24,6 +24,7 @@ from graphad.ops.shape import reshape
 from graphad.ops.slicing import pad, strided_size
 
 if TYPE_CHECKING:
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -54,11 +55,11 @@ class Window(Op, abstract=True):
         """Return how far a window reaches along each axis."""
         return [(n - 1) * step + 1 for n, step in zip(self.size, self.dilation, strict=True)]
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         """One element of x's dtype for each window."""
         return self.windowed(x)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         """The same windows, one axis further."""
         return apply(type(self)((1, *self.size), (1, *self.strides), (1, *self.dilation)), x)
 
@@ -80,7 +81,7 @@ class FoldedWindow(Window, abstract=True):
 
     ufunc: ClassVar[np.ufunc]
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         """Fold along every axis that the window slides over."""
         y = x
         for axis in reversed(range(x.ndim)):
@@ -117,7 +118,7 @@ class WindowSum(FoldedWindow, Linear):
     ufunc = np.add
     samples = (*_SAMPLES, sample(complex_(4), size=(2,), strides=(1,), dilation=(1,)))
 
-    def transpose(self, g: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+    def transpose(self, g: Tensor, x: Tensor) -> Tensor:
         low: list[Dim] = []
         high: list[Dim] = []
         gaps = []
@@ -136,16 +137,11 @@ class WindowExtreme(FoldedWindow, General, abstract=True):
     largest: ClassVar[bool]
     may_raise = False
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         """One element of x's dtype for each window; complex numbers have no order."""
         return fail(f"is not defined for {x.dtype}") if is_complex(x.dtype) else self.windowed(x)
 
-    def vjp(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """Add each cotangent to the element that was chosen."""
         (g,) = cotangents
         (x,) = operands
@@ -154,12 +150,7 @@ class WindowExtreme(FoldedWindow, General, abstract=True):
         flat = scatter_add(reshape(x, (x.size,)).zeros_like(), [self._chosen(x)], g)
         return (reshape(flat, x.shape),)
 
-    def jvp(
-        self,
-        tangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def jvp(self, tangents: Tangents, operands: Tensors, results: Tensors) -> Tangents:
         """The tangents of the elements that were chosen."""
         (t,) = tangents
         return (None if t is None else gather(reshape(t, (t.size,)), [self._chosen(operands[0])]),)
@@ -194,10 +185,10 @@ class WindowPosition(Window, General):
         sample(real(3, 4, low=1.0, high=1.0), size=(2, 2), strides=(1, 1), dilation=(1, 1), largest=False),
     )
 
-    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+    def infer(self, x: TensorType) -> TensorType:
         return self.windowed(x).with_dtype(POSITION)
 
-    def evaluate(self, x: Array) -> Array:  # type: ignore[override]
+    def evaluate(self, x: Array) -> Array:
         better = np.greater if self.largest else np.less
         value, where = x, np.arange(x.size, dtype=POSITION).reshape(x.shape)
         # The last axis first: of equal elements the first in row-major order is kept.
@@ -214,7 +205,7 @@ class WindowPosition(Window, General):
                 np.copyto(where, place, where=wins)
         return np.array(where)
 
-    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:  # type: ignore[override]
+    def batch(self, batched: tuple[bool, ...], x: Tensor) -> Tensor:
         positions = apply(WindowPosition((1, *self.size), (1, *self.strides), (1, *self.dilation), self.largest), x)
         # Positions count from each sample's own start.
         return positions - iota(positions.shape, 0, POSITION) * product(x.shape[1:])
