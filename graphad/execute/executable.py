@@ -57,6 +57,10 @@ class Executable:
 
     The first call of a graph with symbolic sizes plans it for the sizes of its arguments; later calls find the plan
     again. Calls from several threads take turns. Results are new arrays that belong to the caller.
+
+    An error that an op raises leaves the state as it was before the call. KeyboardInterrupt and MemoryError may come
+    between any two steps: the state can then be half updated, so save it from time to time, or set it anew with
+    `set_state`.
     """
 
     @collector_paused()

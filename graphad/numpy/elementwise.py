@@ -11,11 +11,20 @@ import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.errors import OpTypeError
-from graphad.ir.types import finfo, is_complex, is_float, is_inexact
+from graphad.ir.types import as_dtype, finfo, is_complex, is_float, is_inexact
 from graphad.numpy.arguments import averaging_dtype, dtype_of, elements, no_out, refuse, untraceable
 from graphad.numpy.reductions import all
-from graphad.ops.arithmetic import Sign
-from graphad.tracing.coerce import as_tensor, common_shape, constant, elementwise, promoted
+from graphad.ops.arithmetic import Reciprocal, Sign
+from graphad.tracing.coerce import (
+    as_tensor,
+    common_shape,
+    constant,
+    elementwise,
+    is_weak,
+    power_ufunc,
+    promoted,
+    result_dtype,
+)
 from graphad.tracing.protocols import implements
 from graphad.tracing.tensor import Tensor
 
@@ -27,6 +36,12 @@ def as_float(x: Any) -> Tensor:
     """Return x as a floating-point tensor, real or complex: float64 where it was not one."""
     t = as_tensor(x)
     return ops.cast(t, averaging_dtype(t.dtype))
+
+
+def _in_loop_of(ufunc: np.ufunc, x: Any) -> Tensor:
+    """Return x in the dtype in which NumPy's `ufunc` computes on it: small integers take small floats."""
+    t = as_tensor(x)
+    return t if is_inexact(t.dtype) else ops.cast(t, result_dtype(ufunc, t))
 
 
 @overload
@@ -86,7 +101,9 @@ def round(a: Any, decimals: int = 0, out: None = None) -> Tensor:
     no_out(out, "round")
     x = as_tensor(a)
     if x.dtype.kind == "b":
-        refuse("np.round is not traced for booleans")
+        if decimals:
+            refuse(f"np.round of booleans takes no decimals, got {decimals}")
+        x = _in_loop_of(np.rint, x)
     if not is_inexact(x.dtype):
         if decimals >= 0:
             return x
@@ -112,51 +129,58 @@ def fix(x: Any, out: None = None) -> Tensor:
 @implements(np.square)
 def square(x: Any, /) -> Tensor:
     """y = x * x."""
-    t = as_tensor(x)
+    t = _in_loop_of(np.square, x)
     return t * t
 
 
 @implements(np.reciprocal)
 def reciprocal(x: Any, /) -> Tensor:
-    """y = 1 / x, for floating-point x."""
+    """y = 1 / x; truncated for integers, 0 where |x| > 1."""
     t = as_tensor(x)
-    if not is_inexact(t.dtype):
-        refuse(f"np.reciprocal of {t.type}: the integer reciprocal is 0 nearly everywhere; use 1 / x, or cast first")
-    return 1 / t
+    return 1 / t if is_inexact(t.dtype) else elementwise(Reciprocal(), t)
 
 
 @implements(np.positive)
 def positive(x: Any, /) -> Tensor:
-    """y = x."""
-    return as_tensor(x)
+    """y = x, a number."""
+    t = as_tensor(x)
+    if t.dtype.kind == "b":
+        refuse(f"np.positive is not defined for booleans ({t.type})")
+    return t
 
 
 @implements(np.fabs)
 def fabs(x: Any, /) -> Tensor:
     """y = |x|, floating-point."""
-    return ops.absolute(as_float(x))
+    return ops.absolute(_in_loop_of(np.fabs, x))
 
 
 @implements(np.degrees)
 def degrees(x: Any, /) -> Tensor:
     """y = x * 180 / pi."""
-    return ops.rad2deg(as_float(x))
+    return ops.rad2deg(_in_loop_of(np.degrees, x))
 
 
 @implements(np.radians)
 def radians(x: Any, /) -> Tensor:
     """y = x * pi / 180."""
-    return ops.deg2rad(as_float(x))
+    return ops.deg2rad(_in_loop_of(np.radians, x))
 
 
 @implements(np.float_power)
 def float_power(x1: Any, x2: Any, /) -> Tensor:
     """y = x1 ** x2 in float64, or complex128 where one is complex."""
-    a, b = promoted(x1, x2)
-    wide = np.dtype(np.complex128 if is_complex(a.dtype) else np.float64)
-    exponent = float(x2) if isinstance(x2, (int, float)) else ops.cast(b, wide)
-    result: Tensor = ops.cast(a, wide) ** exponent
-    return result
+    operands = [x if is_weak(x) else as_tensor(x) for x in (x1, x2)]
+    complex_ = any(is_complex(x.dtype) if isinstance(x, Tensor) else isinstance(x, complex) for x in operands)
+    wide = np.dtype(np.complex128 if complex_ else np.float64)
+    base, exponent = (ops.cast(x, wide) if isinstance(x, Tensor) else x for x in operands)
+    return power_ufunc(base, exponent, wide)
+
+
+@implements(np.power)
+def power(x1: Any, x2: Any, /, dtype: Any = None) -> Tensor:
+    """y = x1 ** x2; of integers, integers."""
+    return power_ufunc(x1, x2, None if dtype is None else as_dtype(dtype))
 
 
 @implements(np.divmod)
@@ -175,7 +199,7 @@ def as_pair(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
 @implements(np.modf)
 def modf(x: Any, /) -> tuple[Tensor, Tensor]:
     """(fraction, whole) with fraction + whole = x, both with the sign of x."""
-    t = as_float(x)
+    t = _in_loop_of(np.modf, x)
     whole = ops.trunc(t)
     fraction = ops.where(ops.isinf(t), t.zeros_like(), t - whole)
     return ops.copysign(fraction, t), whole
@@ -184,10 +208,13 @@ def modf(x: Any, /) -> tuple[Tensor, Tensor]:
 @implements(np.ldexp)
 def ldexp(x1: Any, x2: Any, /) -> Tensor:
     """y = x1 * 2 ** x2 for integers x2."""
-    x = _real_only(x1, "ldexp")
-    exponent = as_tensor(x2)
-    if exponent.dtype.kind not in "iu":
+    mantissa, exponent = as_tensor(x1), as_tensor(x2)
+    if exponent.dtype.kind not in "biu":
         refuse(f"np.ldexp takes integer exponents, got {exponent.type}")
+    dtype = mantissa.dtype
+    x = ops.cast(mantissa, dtype if is_float(dtype) else result_dtype(np.ldexp, mantissa, exponent))
+    if exponent.dtype.kind == "b":
+        exponent = ops.cast(exponent, np.dtype(np.int32))
     # In two halves, so that a power that overflows alone does not where the product is finite.
     half = exponent // 2
     return x * ops.exp2(ops.cast(half, x.dtype)) * ops.exp2(ops.cast(exponent - half, x.dtype))
@@ -202,7 +229,7 @@ def frexp(x: Any, /) -> tuple[Tensor, Tensor]:
 @implements(np.conjugate)
 def conjugate(x: Any, /) -> Tensor:
     """y = Re x - i Im x, the complex conjugate; x itself where it is real."""
-    return ops.conj(as_tensor(x))
+    return ops.conj(_in_loop_of(np.conjugate, x))
 
 
 conj = conjugate
@@ -223,7 +250,9 @@ def imag(val: Any) -> Tensor:
 @implements(np.angle)
 def angle(z: Any, deg: bool = False) -> Tensor:
     """y = the angle of z in the complex plane, in (-pi, pi], in degrees with `deg`; its derivative at 0 is 0."""
-    t = as_float(z)
+    t = as_tensor(z)
+    # NumPy gives arctan2 a Python zero for the imaginary part of what is not complex.
+    t = t if is_inexact(t.dtype) else ops.cast(t, result_dtype(np.arctan2, 0, t))
     radians_ = ops.arctan2(ops.imag_part(t), ops.real_part(t))
     return radians_ * (180 / np.pi) if deg else radians_
 

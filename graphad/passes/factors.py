@@ -55,9 +55,12 @@ class Frame:
         return None
 
     def is_reduced(self, value: Value, target: Value, level: Level) -> bool:
-        """Tell whether `value`, at `level`, is `target` (a "reduced" value) seen through broadcasts and reshapes."""
+        """Tell whether `value`, at `level`, is `target` seen through broadcasts and reshapes.
+
+        The target has no `axes`, or has kept them.
+        """
         for _ in range(4):
-            if value == target and level == "reduced":
+            if value == target and level != "full":
                 return True
             step = self.inner(value, level)
             if step is None:

@@ -18,12 +18,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from graphad.ir.emit import emitting
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
 from graphad.ir.op import OPS, Op
 from graphad.ir.types import is_inexact
 from graphad.ops.arithmetic import PowerScalar
 from graphad.ops.cast import Cast
+from graphad.ops.creation import full
 from graphad.ops.shape import BroadcastTo, Reshape, Transpose
 
 COMMUTATIVE: frozenset[str] = frozenset(
@@ -92,6 +94,8 @@ class Pattern:
             raise TypeError(f"np.{ufunc.__name__} in a pattern takes operands only")
         if ufunc is np.square:
             return self * self
+        if ufunc is np.reciprocal:
+            return 1 / self
         return _ufunc(ufunc, *operands)
 
 
@@ -127,6 +131,13 @@ class Application(Pattern):
     operands: tuple[Pattern, ...]
     attributes: dict[str, Any] = field(default_factory=dict)
     any_operands: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Exponent:
+    """Matches the attribute of a `PowerScalar` as `pattern` would match a constant tensor of that number."""
+
+    pattern: Pattern
 
 
 def variables(names: str, among: Iterable[type[Op]] | None = None) -> tuple[Any, ...]:
@@ -224,13 +235,6 @@ def is_number(found: Any, number: float) -> bool:
 # Compilation
 
 
-def root_classes(root: Pattern) -> list[type[Op]]:
-    """Return the op classes that the root of a pattern can be."""
-    if not isinstance(root, Application):
-        raise TypeError("the root of a rule's pattern must be an op")
-    return _classes(root.op)
-
-
 def names_in(root: Pattern) -> list[str]:
     """Return the names of the variables of a pattern, in order of first occurrence."""
     found: dict[str, None] = {}
@@ -244,15 +248,17 @@ def names_in(root: Pattern) -> list[str]:
     return list(found)
 
 
-def matchers(root: Application) -> list[tuple[OperandClasses, Matcher]]:
-    """Compile a pattern: one matcher for each order of the operands of its commutative ops.
+def matchers(root: Application) -> list[tuple[type[Op], OperandClasses, Matcher]]:
+    """Compile a pattern: matchers for each op class that its root can be and each order of commutative operands.
 
-    With each come the op classes that the operands must have: what can be told before the matcher is called.
+    With each comes what can be told before it is called: the root's class, and the classes that the operands must have.
     """
-    return [
-        (None if variant.any_operands else tuple(map(_operand_classes, variant.operands)), _compile_root(variant))
-        for variant in _orders(root)
-    ]
+    found: list[tuple[type[Op], OperandClasses, Matcher]] = []
+    for variant in _orders(root):
+        operands = None if variant.any_operands else tuple(map(_operand_classes, variant.operands))
+        matcher = _compile_root(variant)
+        found += [(cls, operands, matcher) for cls in _classes(variant.op)]
+    return found
 
 
 def _operand_classes(p: Pattern) -> frozenset[type[Op]] | None:
@@ -277,6 +283,11 @@ def _orders(p: Pattern) -> Iterator[Any]:
     if not isinstance(p, Application):
         yield p
         return
+    if p.op is np.power and isinstance(p.operands[1], (Variable, Scalar, Number)):
+        # Tracing makes a number as exponent an attribute.
+        base, exponent = p.operands
+        for variant in _orders(base):
+            yield Application(PowerScalar, (variant,), {"exponent": _Exponent(exponent)})
     for operands in product(*(list(_orders(x)) for x in p.operands)):
         variant = replace(p, operands=operands)
         yield variant
@@ -365,24 +376,35 @@ def _compile_node(p: Application) -> Callable[[Node, Environment], bool]:
             if not part(inputs[k], environment):
                 return False
         for attribute in attributes:  # noqa: SIM110  # a generator costs more than the loop
-            if not attribute(node.op, environment):
+            if not attribute(node, environment):
                 return False
         return True
 
     return matches
 
 
-def _compile_attribute(name: str, wanted: Any) -> Callable[[Op, Environment], bool]:
+def _compile_attribute(name: str, wanted: Any) -> Callable[[Node, Environment], bool]:
+    if isinstance(wanted, _Exponent):
+        step = _compile(wanted.pattern)
+
+        def match(node: Node, environment: Environment) -> bool:
+            (result,) = node.types
+            with emitting(node.role, node.location):
+                constant = full(result.shape, getattr(node.op, name), result.dtype)
+            return step(constant.value, environment)
+
+        return match
+
     if isinstance(wanted, Variable):
         captured = wanted.name
 
-        def capture(op: Op, environment: Environment) -> bool:
-            found = getattr(op, name)
+        def capture(node: Node, environment: Environment) -> bool:
+            found = getattr(node.op, name)
             return bool(environment.setdefault(captured, found) == found)
 
         return capture
 
-    def compare(op: Op, environment: Environment) -> bool:
-        return bool(getattr(op, name) == wanted)
+    def compare(node: Node, environment: Environment) -> bool:
+        return bool(getattr(node.op, name) == wanted)
 
     return compare

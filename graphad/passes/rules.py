@@ -31,7 +31,6 @@ from graphad.passes.patterns import (
     Pattern,
     matchers,
     names_in,
-    root_classes,
 )
 
 if TYPE_CHECKING:
@@ -64,12 +63,7 @@ class Rule:
 
     def roots(self) -> list[tuple[type[Op], OperandClasses, Matcher]]:
         """Return which nodes to try the rule on (op class, classes of the operands), and how."""
-        return [
-            (cls, operands, matcher)
-            for alternative in self.patterns
-            for operands, matcher in matchers(alternative)
-            for cls in root_classes(alternative)
-        ]
+        return [item for alternative in self.patterns for item in matchers(alternative)]
 
     def holds_for(self, node: Node, found: Environment) -> bool:
         """Tell whether the rule may be applied to these dtypes."""

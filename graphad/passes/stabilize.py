@@ -19,15 +19,15 @@ from graphad.ir.emit import apply, handle
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
 from graphad.ops.arithmetic import Add, Div, Mul, Neg, Sqrt, Sub
-from graphad.ops.control import StopGradient
 from graphad.ops.indexing import Gather, ScatterAdd
 from graphad.ops.product import Matmul
-from graphad.ops.reduction import Max, Sum, kept_shape
+from graphad.ops.reduction import Sum
 from graphad.ops.selection import Where
 from graphad.ops.shape import BroadcastTo, Reshape, Transpose
 from graphad.ops.slicing import Pad, Slice
 from graphad.ops.transcendental import Exp, Expit
 from graphad.passes.driver import RewritePass
+from graphad.passes.exponentials import axes_of_sum, log_of, logsumexp, shifted, spread
 from graphad.passes.factors import Frame, Level, divided_by, times
 from graphad.passes.fast_math import filled
 from graphad.passes.patterns import is_number, pattern, uniform, variables
@@ -81,7 +81,7 @@ def expm1_of_exp(x: Tensor) -> Tensor:
     return ops.expm1(x)
 
 
-@rule(1 - np.exp(x))
+@rule(1 - np.exp(x), 1 + -np.exp(x))
 def negative_expm1(x: Tensor) -> Tensor:
     """1 - exp(x) -> -expm1(x)."""
     return -ops.expm1(x)
@@ -97,6 +97,19 @@ def log_exp(x: Tensor) -> Tensor:
 def expm1_log1p(x: Tensor) -> Tensor:
     """expm1(log1p(x)) -> x, log1p(expm1(x)) -> x."""
     return x
+
+
+@rule(np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
+def log_of_one_minus_exp(x: Tensor) -> Tensor | None:
+    """log(1 - exp(x)) -> where(x < -log(2), log1p(-exp(x)), log(-expm1(x))), also log1p(-exp(x))."""
+    node = x.value.node
+    if type(node.op) is Where and any(is_number(uniform(v), x.dtype.type(-np.log(2))) for v in node.inputs[1:]):
+        return None  # half of a replacement
+    # Each half gets only what it is good for, so that derivatives of the other are finite.
+    limit = filled(-np.log(2), x)
+    far = ops.less(x, limit)
+    below, above = ops.where(far, x, limit), ops.where(far, limit, x)
+    return ops.where(far, ops.log1p(-ops.exp(below)), ops.log(-ops.expm1(above)))
 
 
 @rule(np.exp(x) / (1 + np.exp(x)))
@@ -159,37 +172,6 @@ def opposite(a: Value, b: Value) -> bool:
 # log-sum-exp and softmax
 
 
-def shifted(x: Value) -> bool:
-    """Tell whether x is ``u - max(u)`` already, so that exp(x) cannot overflow."""
-    if type(x.node.op) is not Sub:
-        return False
-    u, shift = x.node.inputs
-    for _ in range(8):
-        kind = type(shift.node.op)
-        if kind is Max:
-            source = shift.node.inputs[0]
-            return source == u or (type(source.node.op) is StopGradient and source.node.inputs[0] == u)
-        if kind in (BroadcastTo, Reshape, StopGradient):
-            shift = shift.node.inputs[0]
-        elif kind is Where:  # where(isfinite(max), max, 0)
-            shift = shift.node.inputs[1]
-        else:
-            return False
-    return False
-
-
-def logsumexp(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Return log(sum(exp(x), axes)), shifted by the maximum where that is finite."""
-    largest = ops.reduce_max(x, axes)
-    shift = ops.where(ops.isfinite(largest), largest, largest.zeros_like())
-    return ops.log(ops.reduce_sum(ops.exp(x - spread(shift, x, axes)), axes)) + shift
-
-
-def spread(y: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Return y, which lacks `axes` of x, broadcast to the shape of x."""
-    return ops.broadcast_to(ops.reshape(y, kept_shape(x.shape, axes)), x.shape)
-
-
 def softmax(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """Return exp(x - logsumexp(x)), at most 1."""
     return ops.exp(x - spread(logsumexp(x, axes), x, axes))
@@ -232,7 +214,7 @@ def softmax_of_quotient(x: Tensor, s: Tensor) -> Tensor | None:
 
 @rule(a * np.exp(x))
 def softmax_derivative(a: Tensor, x: Tensor) -> Tensor | None:
-    """(g / s) * exp(x) -> g * exp(x - log(s)) for s = sum(exp(x)), with the division anywhere in the product."""
+    """(g / s) * exp(x) -> g * exp(x - log(s)) for s = k sum(exp(x)), with the division anywhere in the product."""
     for s, axes in divisors(a.value, x.value):
         frame = Frame(x.shape, axes)
 
@@ -241,8 +223,8 @@ def softmax_derivative(a: Tensor, x: Tensor) -> Tensor | None:
 
         part = times(a.value, "full", frame, leaf)
         if part is not None:
-            quotient = ops.exp(x - spread(ops.log(handle(s)), x, axes)) if shifted(x.value) else softmax(x, axes)
-            return part * quotient
+            log_s = log_of(s)
+            return part * ops.exp(x - spread(ops.log(handle(s)) if log_s is None else log_s, x, axes))
     return None
 
 
@@ -251,7 +233,7 @@ SEARCHED = 32
 
 
 def divisors(tree: Value, x: Value) -> list[tuple[Value, tuple[int, ...]]]:
-    """Return the sums of exp(x) that parts of a product are divided by."""
+    """Return the sums of exp(x), or multiples of them, that parts of a product are divided by."""
     found: dict[Value, tuple[int, ...]] = {}
     pending, seen = [tree], 0
     while pending and seen < SEARCHED:
@@ -262,11 +244,9 @@ def divisors(tree: Value, x: Value) -> list[tuple[Value, tuple[int, ...]]]:
             below = node.inputs[1]
             while type(below.node.op) in (BroadcastTo, Reshape):
                 below = below.node.inputs[0]
-            op = below.node.op
-            if type(op) is Sum and 0 not in [below.node.inputs[0].type.shape[k] for k in op.axes]:
-                inner = below.node.inputs[0]
-                if type(inner.node.op) is Exp and inner.node.inputs[0] == x:
-                    found[below] = op.axes
+            axes = axes_of_sum(below, x)
+            if axes is not None:
+                found[below] = axes
         if type(node.op) in _TRANSPARENT:
             pending += node.inputs
     return list(found.items())
@@ -317,6 +297,10 @@ def positive_divisors(tree: Value) -> list[Value]:
         elif type(node.op) in (ScatterAdd, Pad):
             pending.append(placed(node))
     return list(found)
+
+
+LONGEST_PATH = 6
+"""Movements between p and the elements of it that something is divided by."""
 
 
 Path = tuple[tuple[Op, tuple[Value, ...]], ...]
@@ -376,34 +360,6 @@ def placed(node: Node) -> Value:
     return node.inputs[1] if type(node.op) is ScatterAdd else node.inputs[0]
 
 
-LONGEST_PATH = 6
-"""Movements between p and the elements of it that something is divided by."""
-
-
-def log_of_moved(x: Tensor) -> Tensor | None:
-    """Return log(x) where x is exp(z) or sum(exp(z)), or a selection of its elements; None otherwise."""
-    path: list[Node] = []
-    value = x.value
-    while type(value.node.op) in (Gather, Slice, Reshape, Transpose, BroadcastTo) and len(path) < LONGEST_PATH:
-        path.append(value.node)
-        value = value.node.inputs[0]
-    node = value.node
-    if not path:
-        return None
-    if type(node.op) is Exp:
-        result = handle(node.inputs[0])
-    elif type(node.op) is Sum and type(node.inputs[0].node.op) is Exp:
-        inner = handle(node.inputs[0].node.inputs[0])
-        if shifted(inner.value) or 0 in [inner.shape[k] for k in node.op.axes]:
-            return None
-        result = logsumexp(inner, node.op.axes)
-    else:
-        return None
-    for each in reversed(path):
-        result = apply(each.op, result, *[handle(v) for v in each.inputs[1:]])
-    return result
-
-
 @rule(
     np.log(pattern(Gather, ...)),
     np.log(pattern(Slice, x)),
@@ -413,7 +369,17 @@ def log_of_moved(x: Tensor) -> Tensor | None:
 )
 def log_of_moved_exp(root: Tensor) -> Tensor | None:
     """log(exp(x)[i]) -> x[i], log(sum(exp(x))[i]) -> logsumexp(x)[i], through all data movement."""
-    return log_of_moved(handle(root.value.node.inputs[0]))
+    return log_of(root.value.node.inputs[0])
+
+
+@rule(
+    np.log(pattern(Mul, ...)),
+    np.log(pattern(Div, ...)),
+    np.log(pattern(Sum, *variables("x", among={Mul, Div}))),
+)
+def log_of_multiple_of_exp(root: Tensor) -> Tensor | None:
+    """log(k sum(exp(x))) -> logsumexp(x) + log(k) for a number k > 0; also log(mean(exp(x))), log(sum(k exp(x)))."""
+    return log_of(root.value.node.inputs[0])
 
 
 @rule(a / (1 / b))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from graphad.ir.op import OPS, Elementwise
 from graphad.ir.types import DType, as_dtype, is_inexact
 from graphad.ops import broadcast_shapes, broadcast_to, cast, stack
 from graphad.ops import power as raise_to
-from graphad.ops.arithmetic import Power
+from graphad.ops.arithmetic import Power, PowerScalar
 from graphad.tracing.tensor import Number, Tensor
 
 
@@ -139,6 +139,23 @@ def _loop_dtype(ufunc: np.ufunc, kinds: tuple[Any, ...], result: DType | None = 
     return as_dtype(functools.reduce(np.promote_types, loop[: ufunc.nin]))
 
 
+@functools.cache
+def _result_dtype(ufunc: np.ufunc, kinds: tuple[Any, ...]) -> DType | None:
+    try:
+        return as_dtype(ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout))[ufunc.nin])
+    except TypeError:
+        return None
+
+
+def result_dtype(ufunc: np.ufunc, *operands: Any) -> DType:
+    """Return the dtype of the (first) result that NumPy's `ufunc` gives for tensors and weak Python numbers.
+
+    Raises OpTypeError where it has no loop for them.
+    """
+    kinds = tuple(_kind(operand) for operand in operands)
+    return _result_dtype(ufunc, kinds) or _undefined(ufunc.__name__, kinds)
+
+
 _OP_OF_UFUNC: dict[np.ufunc, Elementwise] = {}
 
 
@@ -176,11 +193,7 @@ def _coerced(op: Elementwise, operands: tuple[Any, ...], result: DType | None = 
     known = isinstance(ufunc, np.ufunc)
     dtype = _loop_dtype(ufunc, tuple(kinds), result) if known else _float_dtype(kinds)
     if dtype is None:
-        names = ", ".join(k.__name__ if isinstance(k, type) else str(k) for k in kinds)
-        into = "" if result is None else f" with dtype={result}"
-        raise OpTypeError(
-            f"{op.name} is not defined for ({names}){into}", location=emission.location or user_location()
-        )
+        _undefined(op.name, kinds, result)
     if ufunc in _ORDERINGS and dtype.kind in "iu" and any(_beyond(item, dtype) for item in prepared):
         # Compared with an integer that the dtype does not hold, all elements are alike, and 0 is one of them.
         (shape,) = (item.shape for item in prepared if isinstance(item, Tensor))
@@ -188,6 +201,12 @@ def _coerced(op: Elementwise, operands: tuple[Any, ...], result: DType | None = 
     tensors = [cast(item, dtype) if isinstance(item, Tensor) else _weak(item, dtype) for item in prepared]
     shape = common_shape([t.shape for t in tensors])
     return apply(op, *(broadcast_to(t, shape) for t in tensors))
+
+
+def _undefined(name: str, kinds: Sequence[Any], result: DType | None = None) -> NoReturn:
+    names = ", ".join(k.__name__ if isinstance(k, type) else str(k) for k in kinds)
+    into = "" if result is None else f" with dtype={result}"
+    raise OpTypeError(f"{name} is not defined for ({names}){into}", location=emission.location or user_location())
 
 
 _ORDERINGS = frozenset({np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal})
@@ -209,18 +228,42 @@ def elementwise_into(op: Elementwise, dtype: DType, *operands: Any) -> Tensor:
 def power(base: Any, exponent: Any) -> Tensor:
     """base ** exponent by NumPy's rules; an exponent known while tracing becomes an attribute."""
     if isinstance(base, Tensor) and base.dtype.kind != "b":
-        if isinstance(exponent, np.generic) and np.result_type(base.dtype, exponent.dtype) == base.dtype:
-            exponent = exponent.item()
+        exponent = _without_dtype(base, exponent)
         integer = not is_inexact(base.dtype)
-        if type(exponent) is int and integer and exponent < 0:
-            raise OpTypeError(
-                f"integers ({base.type}) to a negative power {exponent} are no integers; "
-                f"write x ** {float(exponent)}, or x.astype(float)",
-                location=emission.location or user_location(),
-            )
         if type(exponent) is int or (type(exponent) is float and not integer):
+            _check_exponent(base, exponent, base.dtype)
             return raise_to(base, exponent)
     return elementwise(Power(), base, exponent)
+
+
+def power_ufunc(base: Any, exponent: Any, result: DType | None = None) -> Tensor:
+    """What `np.power` means: no short cuts for squares and roots; a number as exponent becomes an attribute."""
+    if isinstance(base, Tensor):
+        exponent = _without_dtype(base, exponent)
+        if type(exponent) in (int, float):
+            dtype = _loop_dtype(np.power, (_kind(base), type(exponent)), result)
+            if dtype is not None:
+                _check_exponent(base, exponent, dtype)
+                return apply(PowerScalar(exponent), cast(base, dtype))
+    return _coerced(Power(), (base, exponent), result)
+
+
+def _without_dtype(base: Tensor, exponent: Any) -> Any:
+    """Return a NumPy scalar that does not change the result's dtype as a Python number; others as they are."""
+    if isinstance(exponent, np.generic) and exponent.dtype.kind in "iufc":
+        return exponent.item() if np.result_type(base.dtype, exponent.dtype) == base.dtype else exponent
+    return exponent
+
+
+def _check_exponent(base: Tensor, exponent: float, dtype: DType) -> None:
+    """Refuse an exponent that `dtype` does not hold, or a negative one of integers."""
+    if dtype.kind in "iu" and exponent < 0:
+        raise OpTypeError(
+            f"integers ({base.type}) to a negative power {exponent} are no integers; "
+            f"write x ** {float(exponent)}, or x.astype(float)",
+            location=emission.location or user_location(),
+        )
+    _array(exponent, dtype)
 
 
 def _float_dtype(kinds: Sequence[Any]) -> DType:
@@ -233,8 +276,13 @@ def _weak(number: Any, dtype: DType) -> Tensor:
     """Return a Python number as a constant of the dtype that the other operands chose."""
     if isinstance(number, Size):
         return apply(SizeValue(number, dtype))
+    return apply(Constant(_array(number, dtype)))
+
+
+def _array(number: Any, dtype: DType) -> np.ndarray[Any, Any]:
+    """Return a Python number as an array without axes; OpTypeError where it is too large for the dtype."""
     try:
-        return apply(Constant(np.asarray(number, dtype)))
+        return np.asarray(number, dtype)
     except OverflowError as error:
         raise OpTypeError(str(error), location=emission.location or user_location()) from None
 

@@ -399,11 +399,15 @@ class Tensor:
 
     def conj(self, *arguments: Any, **keywords: Any) -> Tensor:
         """Return the complex conjugate; of a real tensor, the tensor."""
+        if self.dtype.kind == "b":
+            return self  # np.conjugate would make it int8
         found: Tensor = protocols.call(np.conjugate, self, *arguments, **keywords)
         return found
 
     def conjugate(self, *arguments: Any, **keywords: Any) -> Tensor:
         """Return the complex conjugate; of a real tensor, the tensor."""
+        if self.dtype.kind == "b":
+            return self  # np.conjugate would make it int8
         found: Tensor = protocols.call(np.conjugate, self, *arguments, **keywords)
         return found
 

@@ -194,6 +194,8 @@ EXAMPLES: dict[str, Example] = {
     "softmax_derivative": derived(lambda x: np.sum(np.log(np.sum(np.exp(x), axis=1))), R),
     "cancel_positive": derived(lambda x: np.sum(np.log(softmax(x))[:, 0]), R),
     "log_of_moved_exp": plain(lambda x: np.log(softmax(x)[:, 0]), R),
+    "log_of_multiple_of_exp": plain(lambda x: np.log(np.mean(np.exp(x), axis=1)), R),
+    "log_of_one_minus_exp": plain(lambda x: np.log(1 - np.exp(x)), R),
     "div_by_reciprocal": plain(lambda x, y: y / (1 / np.exp(x)), R, R),
     "square_of_sqrt": plain(lambda x: np.sqrt(x) ** 2, R),
     "sqrt_cancels": derived(lambda x: np.sum(np.sqrt(x) ** 2), R),

@@ -290,3 +290,52 @@ def test_powers_in_a_pattern_match_what_they_trace_to(square) -> None:  # type: 
     graph = ga.trace(lambda t: square(np.sin(t)) + square(np.cos(t)), np.ones(3))
     best = optimize(graph, passes=(pythagoras, *PIPELINE))
     assert best.report.rules["pythagoras"] == 1
+
+
+def test_a_variable_exponent_is_a_tensor_whatever_was_traced() -> None:
+    seen = []
+
+    @rule(np.power(x, y))
+    def by_logarithm(x, y):  # type: ignore[no-untyped-def]
+        """x ** y -> exp(y * log(x))."""
+        seen.append(y.type)
+        return ops.exp(y * ops.log(x))
+
+    for exponent in (3, 2.5, np.array([1.0, 2.0, 3.0])):
+        best = optimize(ga.trace(lambda t, e=exponent: np.power(t, e), np.ones(3)), passes=(by_logarithm,))
+        assert best.report.rules["by_logarithm"] == 1
+        np.testing.assert_allclose(best(np.array([1.0, 2.0, 3.0])), np.power([1.0, 2.0, 3.0], exponent))
+    assert {str(each) for each in seen} == {"f64[3]"}
+
+
+def test_a_scalar_exponent_is_a_numpy_scalar() -> None:
+    @rule(np.power(np.sqrt(x), k))
+    def half_power(x, k):  # type: ignore[no-untyped-def]
+        """sqrt(x) ** k -> x ** (k / 2)."""
+        assert type(k) is np.float64
+        return np.power(x, float(k / 2))
+
+    best = optimize(ga.trace(lambda t: np.power(np.sqrt(t), 6), np.ones(3)), passes=(half_power,))
+    assert best.report.rules["half_power"] == 1
+    np.testing.assert_allclose(best(np.full(3, 2.0)), 8.0)
+
+
+def test_a_number_as_exponent_matches_only_that_number() -> None:
+    @rule(np.power(x, 3))
+    def cubed(x):  # type: ignore[no-untyped-def]
+        """x ** 3 -> x * x * x."""
+        return x * x * x
+
+    for exponent, count in ((3, 1), (3.0, 1), (5, 0)):
+        best = optimize(ga.trace(lambda t, e=exponent: np.power(t, e), np.ones(3)), passes=(cubed,))
+        assert best.report.rules.get("cubed", 0) == count
+
+
+def test_reciprocals_in_a_pattern_match_what_they_trace_to() -> None:
+    @rule(np.reciprocal(np.reciprocal(x)))
+    def twice(x):  # type: ignore[no-untyped-def]
+        """1 / (1 / x) -> x."""
+        return x
+
+    best = optimize(ga.trace(lambda t: np.reciprocal(np.reciprocal(t)), np.ones(3)), passes=(twice,))
+    assert best.report.rules["twice"] == 1

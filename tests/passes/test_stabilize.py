@@ -112,6 +112,49 @@ CASES: dict[str, tuple[Callable[[Any], Any], Array, float, Array]] = {
         -LOG_P[:, 0].sum(),
         P - np.eye(3)[[0, 0]],
     ),
+    "log(mean(exp)), all axes": (lambda x: np.log(np.mean(np.exp(x))), WIDE, 1000.0 - np.log(6), special.softmax(WIDE)),
+    "log(mean(exp)), last axis": (
+        lambda x: np.sum(np.log(np.mean(np.exp(x), axis=1))),
+        WIDE,
+        1800.0 - 2 * np.log(3),
+        P,
+    ),
+    "log(mean(exp)), kept axis": (
+        lambda x: np.sum(np.log(np.mean(np.exp(x), axis=1, keepdims=True))),
+        WIDE,
+        1800.0 - 2 * np.log(3),
+        P,
+    ),
+    "log(sum(k exp))": (
+        lambda x: np.sum(np.log(np.sum(3 * np.exp(x), axis=1))),
+        WIDE,
+        1800.0 + 2 * np.log(3),
+        P,
+    ),
+    "log(sum(exp / k))": (
+        lambda x: np.sum(np.log(np.sum(np.exp(x) / 3, axis=1))),
+        WIDE,
+        1800.0 - 2 * np.log(3),
+        P,
+    ),
+    "log(j sum(k exp)), kept axis": (
+        lambda x: np.sum(np.log(2 * np.sum(np.exp(x) * 3, axis=1, keepdims=True))),
+        WIDE,
+        1800.0 + 2 * np.log(6),
+        P,
+    ),
+    "log(1-exp), far and near": (
+        lambda x: np.sum(np.log(1 - np.exp(x)) * np.array([1e30, 1.0])),
+        np.array([-60.0, -1e-18]),
+        -np.exp(-60.0) * 1e30 + np.log(1e-18),
+        np.array([-np.exp(-60.0) * 1e30, -1e18]),
+    ),
+    "log1p(-exp), near": (
+        lambda x: np.sum(np.log1p(-np.exp(x))),
+        np.array([-60.0, -1e-18]),
+        np.log(1e-18),
+        np.array([-np.exp(-60.0), -1e18]),
+    ),
     "log(1+x), tiny": (lambda x: np.sum(np.log(1 + x)), np.array([1e-20]), 1e-20, np.array([1.0])),
     "exp(x)-1, tiny": (lambda x: np.sum(np.exp(x) - 1), np.array([1e-20]), 1e-20, np.array([1.0])),
     "sqrt(x)**2 at 0": (lambda x: np.sum(np.sqrt(x) ** 2), np.array([0.0, 4.0]), 4.0, np.ones(2)),
@@ -199,3 +242,27 @@ def test_infinite_logits() -> None:
     best = ga.optimize(ga.trace(lambda x: np.log(np.sum(np.exp(x), axis=1)), np.ones((3, 2))))
     (result,) = evaluate(best, [np.array([[-np.inf, -np.inf], [-np.inf, 2.0], [np.inf, 0.0]])])
     np.testing.assert_array_equal(result, [-np.inf, 2.0, np.inf])
+
+
+def test_the_logarithm_of_a_mean_over_a_symbolic_size() -> None:
+    best = ga.optimize(ga.value_and_grad(ga.trace(lambda x: np.log(np.mean(np.exp(x))), ga.spec(ga.dim("n")))))
+    value, gradient = best(np.array([1000.0, 1000.0]))
+    np.testing.assert_allclose(value, 1000.0)
+    np.testing.assert_allclose(gradient, [0.5, 0.5])
+
+
+@pytest.mark.parametrize("function", [lambda e: np.sum(-2 * e), lambda e: np.sum(e) / -2, lambda e: np.sum(e) * 0])
+def test_logarithms_of_no_positive_multiple_stay(function: Callable[[Any], Any]) -> None:
+    best = ga.optimize(ga.trace(lambda x: np.log(function(np.exp(x))), np.ones(3)))
+    assert "log_of_multiple_of_exp" not in best.report.rules
+
+
+def test_one_minus_exp_of_positive_numbers_has_no_logarithm() -> None:
+    best = ga.optimize(ga.trace(lambda x: np.log(1 - np.exp(x)), np.ones(3)))
+    np.testing.assert_array_equal(best(np.array([-np.inf, 0.0, 1.0])), [-0.0, -np.inf, np.nan])
+
+
+def test_one_minus_exp_optimised_before_it_is_differentiated() -> None:
+    best = ga.grad(ga.optimize(ga.trace(lambda x: np.sum(np.log(1 - np.exp(x))), np.ones(3))))
+    x = np.array([-60.0, -1.0, -1e-18])
+    np.testing.assert_allclose(best(x), np.exp(x) / np.expm1(x), rtol=1e-12)
