@@ -182,16 +182,20 @@ def logspace(
 
 @implements(np.geomspace)
 def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: Any = 0) -> Tensor:
-    """Return `num` values whose neighbours have one ratio, from start to stop, both above 0 or both below."""
+    """Return `num` values whose neighbours have one ratio, from start to stop, both above 0 or both below.
+
+    nan where the signs differ, and where one of them is 0 (NumPy raises ValueError then).
+    """
     first, last, _ = promoted(start, stop, _FLOAT.type(0))
     if not is_float(first.dtype):
         refuse(f"np.geomspace is defined for real numbers, got {first.type}")
     first, last = broadcast_all([first, last])
-    y = ops.exp(linspace(ops.log(ops.absolute(first)), ops.log(ops.absolute(last)), num, endpoint))
-    y = y * ops.sign(first)
+    sign = where((first == 0) | (last == 0), np.nan, ops.sign(first))
+    first, last = first * sign, last * sign
+    y = ops.exp(linspace(ops.log(first), ops.log(last), num, endpoint))
     places = ops.iota((size_of(num),), 0, _INDEX)
     places = expand_dims(places, tuple(range(1, y.ndim))) if y.ndim > 1 else places
     y = where(places == 0, first, y)
     if endpoint and size_of(num) != 1:
         y = where(places == size_of(num) - 1, last, y)
-    return moveaxis(ops.cast(y, dtype_of(dtype, y.dtype)), 0, axis_of(axis, y.ndim))
+    return moveaxis(ops.cast(y * sign, dtype_of(dtype, y.dtype)), 0, axis_of(axis, y.ndim))

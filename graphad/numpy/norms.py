@@ -15,6 +15,7 @@ from graphad.ir.dims import product
 from graphad.ir.types import is_complex
 from graphad.numpy.arguments import axes_of, axis_of, refuse
 from graphad.numpy.decompositions import floating, matrices, svdvals
+from graphad.numpy.elementwise import where
 from graphad.numpy.reductions import kept
 from graphad.numpy.systems import inv
 from graphad.tracing.protocols import implements
@@ -65,14 +66,15 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tenso
 def cond(x: Any, p: Any = None) -> Tensor:
     """y = norm of x times the norm of its inverse; for None and 2, the largest by the smallest singular value.
 
-    Of a singular matrix that is inf for None and 2; the other norms raise LinAlgError, where NumPy gives inf.
+    Of a singular matrix that is inf for None and 2, and of zeros for -2; the other norms raise LinAlgError, where
+    NumPy gives inf.
     """
     a = matrices(x, "cond")
     if p is None or _is(p, 2, -2):
         s = svdvals(a)
         largest, smallest = s[..., 0], s[..., -1]
         ratio: Tensor = smallest / largest if _is(p, -2) else largest / smallest
-        return ratio
+        return where(largest == 0, np.inf, ratio)
     both: Tensor = norm(a, p, (-2, -1)) * norm(inv(a), p, (-2, -1))
     return both
 

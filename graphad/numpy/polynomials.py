@@ -89,7 +89,8 @@ def polysub(a1: Any, a2: Any) -> Tensor:
 @implements(np.polymul)
 def polymul(a1: Any, a2: Any) -> Tensor:
     """Return the coefficients of the product."""
-    return convolve(_coefficients(a1), _coefficients(a2))
+    first, second = (ops.zeros((1,), c.dtype) if c.shape[0] == 0 else c for c in map(_coefficients, (a1, a2)))
+    return convolve(first, second)
 
 
 @implements(np.vander)
@@ -132,7 +133,10 @@ def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: 
 
 @implements(np.poly)
 def poly(seq_of_zeros: Any) -> Tensor:
-    """Return the coefficients of the polynomial with these roots, or of the characteristic polynomial of a matrix."""
+    """Return the coefficients of the polynomial with these roots, or of the characteristic polynomial of a matrix.
+
+    Of no roots that is the number 1, as in NumPy.
+    """
     zeros = as_tensor(seq_of_zeros)
     if zeros.ndim == 2:
         from graphad.numpy.decompositions import eigvals
@@ -141,10 +145,12 @@ def poly(seq_of_zeros: Any) -> Tensor:
     if zeros.ndim != 1:
         refuse(f"np.poly takes roots of one axis or a square matrix, got {zeros.type}")
     zeros = promoted(zeros, 1.0)[0]
-    one = ops.ones((1,), zeros.dtype)
-    found = one
-    for k in range(static(zeros.shape[0])):
-        found = convolve(found, concatenate([one, ops.reshape(-zeros[k], (1,))]))
+    count = static(zeros.shape[0])
+    if count == 0:
+        return ops.ones((), zeros.dtype)
+    found = ops.ones((1,), zeros.dtype)
+    for k in range(count):
+        found = ops.pad(found, (0,), (1,), (0,)) - ops.pad(found * zeros[k], (1,), (0,), (0,))
     return found
 
 

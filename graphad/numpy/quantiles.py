@@ -220,11 +220,22 @@ def _quantiles(rows: Tensor, n: Dim, q: Any, method: str, skip_nan: bool) -> Ten
     if not skip_nan:
         upper = _aligned(upper, len(rest))
     # Where the share is 0 the upper neighbour, which may be infinite, has no say.
-    between = first + (second - first) * upper
+    between = first * 0.5 + second * 0.5 if method == "midpoint" else _between(first, second, upper)
     whole = np.asarray(upper) == 0 if is_number(upper) else upper == 0
     y = where(whole | (first == second), first, between) if not _all(whole) else first
     dead = ops.equal(count, count.zeros_like()) if skip_nan else ops.reduce_any(broken, (0,))
     return ops.cast(where(dead, np.nan, y), y.dtype)
+
+
+def _between(first: Tensor, second: Tensor, upper: Any) -> Tensor:
+    """Return first + (second - first) * upper, counted from the nearer end, whose infinity stays, as in NumPy."""
+    gap = second - first
+    from_first: Tensor = first + gap * upper
+    from_second: Tensor = second - gap * (1 - upper)
+    late = upper >= 0.5
+    if is_number(late) and np.all(late) == np.any(late):
+        return from_second if np.all(late) else from_first
+    return where(late, from_second, from_first)
 
 
 def _number(n: Dim, dtype: Any) -> Any:

@@ -93,8 +93,9 @@ def _places(kth: Any, n: Dim, name: str) -> tuple[int, ...]:
 @implements(np.partition)
 def partition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> Tensor:
     """Return the elements so that those at `kth` are where sorting puts them, smaller before, larger behind."""
+    _check_order(order, "partition")
     x, k = _along(a, axis)
-    return ops.take_along(x, argpartition(x, kth, k, order=order), k)
+    return ops.take_along(x, ops.argpartition(x, k, _places(kth, x.shape[k], "partition")), k)
 
 
 @implements(np.argpartition)

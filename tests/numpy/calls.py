@@ -196,9 +196,10 @@ CALLS: dict[str, Example] = {
     **_with(
         X,
         **dict.fromkeys(
-            ["empty_like", "zeros_like", "ones_like"],
+            ["zeros_like", "ones_like"],
             lambda f, x: f(x) * 0,
         ),
+        empty_like=lambda f, x: f(x)[:0],
         full_like=lambda f, x: f(x, 0.5),
     ),
     **_with(V, W, linspace=lambda f, a, b: f(a, b, 5), logspace=lambda f, a, b: f(a, b, 5)),
