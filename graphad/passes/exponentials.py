@@ -9,7 +9,7 @@ import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.emit import apply, handle
-from graphad.ir.leaf import SizeValue
+from graphad.ir.leaf import Constant, SizeValue
 from graphad.ir.node import Value
 from graphad.ops.arithmetic import Div, Mul, Sub
 from graphad.ops.cast import Cast
@@ -90,7 +90,7 @@ def log_of(value: Value, depth: int = DEPTH) -> Tensor | None:
 
 
 def factor(value: Value) -> tuple[Value, Value] | None:
-    """Return (x, k) where value is k * x or x / k for one positive number k; None for anything else."""
+    """Return (x, k) where value is k * x or x / k for positive numbers k; None for anything else."""
     if type(value.node.op) not in (Mul, Div):
         return None
     a, b = value.node.inputs
@@ -100,20 +100,15 @@ def factor(value: Value) -> tuple[Value, Value] | None:
 
 
 def is_positive(value: Value) -> bool:
-    """Tell whether every element of a value is one positive, finite number, or a size."""
-    number = uniform(value)
-    return is_size(value) if number is None else bool(0 < number < np.inf)
-
-
-def is_size(value: Value) -> bool:
-    """Tell whether every element of a value is one symbolic size."""
-    while type(value.node.op) in (BroadcastTo, Reshape, Cast):
+    """Tell whether a value is made of constants that are positive and finite, or is a symbolic size everywhere."""
+    while type(value.node.op) in (BroadcastTo, Reshape, Transpose, Cast):
         value = value.node.inputs[0]
-    return type(value.node.op) is SizeValue
+    op = value.node.op
+    return type(op) is SizeValue or (type(op) is Constant and bool(((op.array > 0) & (op.array < np.inf)).all()))
 
 
 def log_of_number(value: Value) -> Tensor:
-    """Return log(value) for what `is_positive`, a constant where the number is known."""
+    """Return log(value) for what `is_positive`, a constant where it is one number."""
     number = uniform(value)
     return ops.log(handle(value)) if number is None else filled(np.log(number), handle(value))
 

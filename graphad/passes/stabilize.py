@@ -378,7 +378,7 @@ def log_of_moved_exp(root: Tensor) -> Tensor | None:
     np.log(pattern(Sum, *variables("x", among={Mul, Div}))),
 )
 def log_of_multiple_of_exp(root: Tensor) -> Tensor | None:
-    """log(k sum(exp(x))) -> logsumexp(x) + log(k) for a number k > 0; also log(mean(exp(x))), log(sum(k exp(x)))."""
+    """log(k sum(exp(x))) -> logsumexp(x) + log(k) for constants k > 0; also log(mean(exp(x))), log(sum(k exp(x)))."""
     return log_of(root.value.node.inputs[0])
 
 

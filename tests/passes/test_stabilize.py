@@ -143,6 +143,12 @@ CASES: dict[str, tuple[Callable[[Any], Any], Array, float, Array]] = {
         1800.0 + 2 * np.log(6),
         P,
     ),
+    "log(sum(weights exp))": (
+        lambda x: np.sum(np.log(np.sum(np.array([1.0, 2.0, 3.0]) * np.exp(x), axis=1))),
+        WIDE,
+        1800.0 + np.log(2),
+        P,
+    ),
     "log(1-exp), far and near": (
         lambda x: np.sum(np.log(1 - np.exp(x)) * np.array([1e30, 1.0])),
         np.array([-60.0, -1e-18]),
