@@ -39,6 +39,8 @@ holds it true.
   results are no floating-point numbers.
 - **batch**: `vmap` gives what a loop gives.
 
+Every function that traces runs on the reference executor; a column for native code comes with the native executor.
+
 | function | np | graphad.numpy | reverse | forward | batch |
 | --- | --- | --- | --- | --- | --- |
 """
