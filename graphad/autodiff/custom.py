@@ -58,7 +58,7 @@ class _WithRules:
             self._tracing_rules.on = False
 
     def _with_rules(self, call: _Call, body: list[Tensor], container: Container) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how its rules are kept")
 
 
 class custom_vjp(_WithRules):  # a decorator, named as in JAX

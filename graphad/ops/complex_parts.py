@@ -100,12 +100,7 @@ class AdjointPaired(General, abstract=True):
     The `vjp` is its conjugate, of conjugate cotangents; on real operands the two are one.
     """
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """Pull cotangents of the results back to the operands."""
         raise NotImplementedError(f"{type(self).__name__} has no pullback")
 

@@ -34,7 +34,7 @@ from graphad.ops.shape import broadcast_to
 from graphad.ops.solving import inv, solve
 
 if TYPE_CHECKING:
-    from graphad.ir.op import Tangents, Tensors
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -66,12 +66,7 @@ class Eig(AdjointPaired):
         dtype = complex_dtype(a.dtype)
         return w.astype(dtype, copy=False), v.astype(dtype, copy=False)
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """v^-H (diag(gw) + conj(f) o (h - v^H v Re(diag(h)))) v^H with h = v^H gv and f[i, j] = 1 / (w[j] - w[i])."""
         (gw, gv), (w, v) = cotangents, results
         inner = [None if gw is None else diagonal_matrix(gw)]
@@ -118,12 +113,7 @@ class Eigvals(AdjointPaired):
     def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.eigvals(a)).astype(complex_dtype(a.dtype), copy=False)
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """v^-H diag(g) v^H."""
         (g,) = cotangents
         if g is None:

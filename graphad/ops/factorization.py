@@ -46,7 +46,7 @@ from graphad.ops.slicing import slice_
 from graphad.ops.solving import triangular_solve
 
 if TYPE_CHECKING:
-    from graphad.ir.op import Tangents, Tensors
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -83,12 +83,7 @@ class Cholesky(AdjointPaired):
     def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.cholesky(a))
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """y^-H P y^-1, where P is the lower half of y^H g (Murray 2016, (10)), to the triangle that was read."""
         (g,), (y,) = cotangents, results
         if g is None:
@@ -142,12 +137,7 @@ class Qr(AdjointPaired):
         q, r = np.linalg.qr(a)
         return q, r
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """(gq + q from_lower(gap)) r^-H, with gap = r gr^H - gq^H q (Walter and Lehmann 2010, theorem 2.5)."""
         (gq, gr), (q, r) = cotangents, results
         gap = add_all(
@@ -209,12 +199,7 @@ class OrthogonalComplement(AdjointPaired):
     def evaluate(self, q: Array) -> Array:
         return np.ascontiguousarray(np.linalg.qr(q, mode="complete")[0][..., q.shape[-1] :])
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """-y g^H q."""
         (g,), (q,), (y,) = cotangents, operands, results
         return (None if g is None else -matmul(y, matmul(adjoint(g), q)),)
@@ -267,12 +252,7 @@ class Lu(AdjointPaired):
         p, l, u = factorize(a, p_indices=True, check_finite=False)  # noqa: E741  # the factor's name
         return p.astype(POSITION), l, u
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """The transpose of the JVP: p (gl + [l1^-H upper(gu u^H - l^H gl); 0]) u^-H."""
         _, gl, gu = cotangents
         p, l, u = results  # noqa: E741  # the factor's name

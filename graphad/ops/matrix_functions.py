@@ -274,12 +274,7 @@ class Expm(AdjointPaired):
             y = np.where((halvings > k)[..., None, None], np.matmul(y, y), y)
         return y
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """The derivative at a^H along g."""
         (g,) = cotangents
         return (None if g is None else _exponential_along(adjoint(operands[0]), g),)

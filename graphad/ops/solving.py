@@ -24,7 +24,7 @@ from graphad.ops.product import matmul
 from graphad.ops.shape import batch_size, reshape, same_shape, spread, transpose
 
 if TYPE_CHECKING:
-    from graphad.ir.op import Tangents, Tensors
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -64,12 +64,7 @@ class System(AdjointPaired, abstract=True):
         """Return what is read of a matrix, zeros elsewhere; as it is its own transpose, cotangents pass it too."""
         return a
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """gb = a^-H g, ga = -gb x^H (Giles 2008, 2.3.1)."""
         (g,) = cotangents
         if g is None:
@@ -198,12 +193,7 @@ class Inv(AdjointPaired):
     def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.inv(a))
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """-x^H g x^H (Giles 2008, 2.2.3)."""
         (g,) = cotangents
         if g is None:
@@ -251,12 +241,7 @@ class Pinv(AdjointPaired):
     def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.pinv(a, rcond=self.cutoff), order="C")
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """-x^H g x^H + (1 - a x) g^H x x^H + x^H x g^H (1 - x a), the transpose of the JVP."""
         (g,), (a,), (x,) = cotangents, operands, results
         if g is None:

@@ -49,7 +49,7 @@ from graphad.ops.selection import where
 from graphad.ops.shape import broadcast_to
 
 if TYPE_CHECKING:
-    from graphad.ir.op import Tangents, Tensors
+    from graphad.ir.op import Cotangents, Tangents, Tensors
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -88,12 +88,7 @@ class Eigh(AdjointPaired):
         w, v = np.linalg.eigh(a, "U" if self.upper else "L")
         return w, v
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """v (diag(gw) + f o (v^H gv)) v^H with f[i, j] = 1 / (w[j] - w[i]), to the triangle that was read."""
         (gw, gv), (w, v) = cotangents, results
         inner = add_all(
@@ -144,12 +139,7 @@ class Eigvalsh(AdjointPaired):
     def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.eigvalsh(a))
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """v diag(gw) v^H, to the triangle that was read."""
         (g,) = cotangents
         if g is None:
@@ -209,12 +199,7 @@ class Svd(AdjointPaired):
         u, s, vh = np.linalg.svd(a, full_matrices=False)
         return u, s, vh
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """The transpose of the JVP; of the adjoint, where a is wide."""
         (gu, gs, gvh), (u, s, vh) = cotangents, results
         if not self.wide:
@@ -302,12 +287,7 @@ class SingularValues(AdjointPaired):
     def evaluate(self, a: Array) -> Array:
         return np.asarray(np.linalg.svd(a, compute_uv=False))
 
-    def pullback(
-        self,
-        cotangents: tuple[Tensor | None, ...],
-        operands: tuple[Tensor, ...],
-        results: tuple[Tensor, ...],
-    ) -> tuple[Tensor | None, ...]:
+    def pullback(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """u diag(g) vh."""
         (g,) = cotangents
         if g is None:
