@@ -1,0 +1,92 @@
+"""The machine that code is generated for: LLVM's target, optimisation, object code, and addresses of functions.
+
+llvmlite is imported here and nowhere else; importing it costs some 60 ms, so this module is loaded on first compile.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import llvmlite.binding as llvm
+
+
+@dataclass(frozen=True)
+class Host:
+    """The processor of this process.
+
+    Attributes:
+        triple, cpu, features: as LLVM names them.
+        vector_bytes: bytes of the widest vector registers used.
+    """
+
+    triple: str
+    cpu: str
+    features: str
+    vector_bytes: int
+
+
+@functools.cache
+def host() -> Host:
+    """Return this process's processor."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    features = llvm.get_host_cpu_features()
+    wide = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+    return Host(llvm.get_process_triple(), llvm.get_host_cpu_name(), features.flatten(), wide)
+
+
+@functools.cache
+def target_machine() -> llvm.TargetMachine:
+    """Return LLVM's code generator for the host."""
+    found = host()
+    target = llvm.Target.from_triple(found.triple)
+    return target.create_target_machine(cpu=found.cpu, features=found.features, opt=2, reloc="pic", codemodel="default")
+
+
+def parse(text: str) -> llvm.ModuleRef:
+    """Parse and verify LLVM IR."""
+    module = llvm.parse_assembly(text)
+    module.triple = host().triple
+    module.data_layout = str(target_machine().target_data)
+    module.verify()
+    return module
+
+
+def optimized(text: str, level: int = 2) -> llvm.ModuleRef:
+    """Parse LLVM IR and run LLVM's function-level optimisations; vectors are written by us, so no vectoriser runs."""
+    module = parse(text)
+    options = llvm.create_pipeline_tuning_options(speed_level=level)
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    options.loop_interleaving = False
+    builder = llvm.create_pass_builder(target_machine(), options)
+    builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def object_code(module: llvm.ModuleRef) -> bytes:
+    """Return the object file of a module."""
+    return bytes(target_machine().emit_object(module))
+
+
+class Loaded:
+    """Object code in memory: `address(name)` finds a function. The code stays as long as this object."""
+
+    def __init__(self, image: bytes) -> None:
+        empty = parse("")
+        self._engine = llvm.create_mcjit_compiler(empty, target_machine())
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(image))
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """Return the address of a function."""
+        found = int(self._engine.get_function_address(name))
+        if not found:
+            raise LookupError(f"no function {name} in the object code")
+        return found
+
+
+def load(module_text: str) -> Loaded:
+    """Optimise, compile and load LLVM IR."""
+    return Loaded(object_code(optimized(module_text)))
