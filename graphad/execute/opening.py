@@ -7,6 +7,8 @@ less. The values are the same bit for bit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
 from graphad.ops.fused import BLOCK_BYTES, Fused
@@ -15,12 +17,17 @@ from graphad.plan.buffers import byte_size
 
 def open_groups(graph: Graph) -> Graph:
     """Return the static graph with every small `Fused` node replaced by the nodes of its body; itself without any."""
-    if not any(_is_small_group(node) for node in graph.nodes):
+    return opened(graph, _is_small_group)
+
+
+def opened(graph: Graph, which: Callable[[Node], bool]) -> Graph:
+    """Return the graph with the `Fused` nodes that `which` holds for replaced by the nodes of their bodies."""
+    if not any(which(node) for node in graph.nodes):
         return graph
     final: dict[Value, Value] = {}
     for node in graph.nodes:
         inputs = tuple([final.get(value, value) for value in node.inputs])
-        if isinstance(node.op, Fused) and _is_small_group(node):
+        if isinstance(node.op, Fused) and which(node):
             body = node.op.body
             inner = dict(zip(body.inputs, inputs, strict=True))
             for member in body.nodes[len(body.inputs) :]:

@@ -96,17 +96,9 @@ class Program:
             arguments[position] = slots[slot]
         for arguments, outs in self._out_patches:
             arguments[0] = tuple([slots[out] if type(out) is int else out for out in outs])
-        done = 0
         try:
             with np.errstate(all="ignore"):
-                for done, (function, arguments) in enumerate(self._calls):  # noqa: B007  # for the message
-                    function(*arguments)
-        except np.linalg.LinAlgError as error:
-            # A matrix that is singular or not positive definite is part of NumPy's contract: people catch it by type.
-            error.add_note(str(self._failure(self._nodes[done], error)))
-            raise
-        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
-            raise self._failure(self._nodes[done], error) from error
+                self._execute(slots)
         finally:
             # A bound list must not keep the caller's arrays alive.
             for arguments, position, _ in patches:
@@ -114,6 +106,23 @@ class Program:
             for arguments, _ in self._out_patches:
                 arguments[0] = None
         return results
+
+    def _execute(self, given: Sequence[Any]) -> None:
+        """Run all steps; `given` are the call's arguments and results, which are in their places already."""
+        self._make_calls(self._calls, self._nodes)
+
+    def _make_calls(self, calls: Sequence[tuple[Callable[..., Any], list[Any]]], nodes: Sequence[Node]) -> None:
+        """Make calls one after the other; `nodes` say whose they are."""
+        done = 0
+        try:
+            for done, (function, arguments) in enumerate(calls):  # noqa: B007  # for the message
+                function(*arguments)
+        except np.linalg.LinAlgError as error:
+            # A matrix that is singular or not positive definite is part of NumPy's contract: people catch it by type.
+            error.add_note(str(self._failure(nodes[done], error)))
+            raise
+        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+            raise self._failure(nodes[done], error) from error
 
     def _failure(self, node: Node, error: Exception) -> ExecutionError:
         operands = ", ".join(str(t) for t in node.input_types)

@@ -1,8 +1,8 @@
 """Machine functions under construction, as LLVM IR text: modules, functions, blocks, loops.
 
-What may enter: what every generated function needs, whatever it computes. Values are `graphad.execute.native.lanes.Lanes`.
-The text is written directly: building it through llvmlite's object model costs ten times as much, and reading it back is
-the same work for LLVM.
+What may enter: what every generated function needs, whatever it computes. Values are `Lanes`.
+The text is written directly: building it through llvmlite's object model costs ten times as much, and reading it
+back is the same work for LLVM.
 """
 
 from __future__ import annotations

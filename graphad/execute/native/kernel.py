@@ -46,7 +46,7 @@ class Kernel:
 
 def begin_kernel(module: Module, name: str) -> Code:
     """Begin a kernel's function in `module`."""
-    return module.function(name, "void", PARAMETERS, "nounwind", "internal")
+    return module.function(name, "void", PARAMETERS, "nounwind")
 
 
 def pointer(code: Code, index: int) -> str:

@@ -308,7 +308,7 @@ def constant(code: Code, kind: str, number: float | int | bool, count: int = 1) 
 
 
 def load(code: Code, kind: str, address: str, count: int = 1, align: int | None = None) -> Lanes:
-    """Load `count` neighbouring elements; booleans are bytes in memory. `align` in bytes, that of one element if not given."""
+    """Load `count` neighbouring elements; booleans are bytes in memory. `align` is in bytes: one element by default."""
     if kind == "bool":
         return load(code, "u8", address, count, align).differs(0)
     lanes = Lanes(code, kind, count, "")

@@ -6,6 +6,7 @@ llvmlite is imported here and nowhere else; importing it costs some 60 ms, so th
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import llvmlite.binding as llvm
@@ -38,7 +39,12 @@ def host() -> Host:
 
 @functools.cache
 def target_machine() -> llvm.TargetMachine:
-    """Return LLVM's code generator for the host."""
+    """Return LLVM's code generator for the host, which all compilations share."""
+    return new_target_machine()
+
+
+def new_target_machine() -> llvm.TargetMachine:
+    """Return a code generator for an engine to own: it goes with the engine."""
     found = host()
     target = llvm.Target.from_triple(found.triple)
     return target.create_target_machine(cpu=found.cpu, features=found.features, opt=2, reloc="pic", codemodel="default")
@@ -75,7 +81,7 @@ class Loaded:
 
     def __init__(self, image: bytes) -> None:
         empty = parse("")
-        self._engine = llvm.create_mcjit_compiler(empty, target_machine())
+        self._engine = llvm.create_mcjit_compiler(empty, new_target_machine())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(image))
         self._engine.finalize_object()
 
@@ -90,3 +96,9 @@ class Loaded:
 def load(module_text: str) -> Loaded:
     """Optimise, compile and load LLVM IR."""
     return Loaded(object_code(optimized(module_text)))
+
+
+def define(symbols: Mapping[str, int]) -> None:
+    """Give external symbols of generated code their addresses; before code that declares them is loaded."""
+    for name, address in symbols.items():
+        llvm.add_symbol(name, address)

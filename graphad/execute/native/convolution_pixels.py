@@ -1,0 +1,290 @@
+"""Convolution with neighbouring results in the lanes of a vector: for wide results, forward and pulled back to the image.
+
+Each thread packs the kernel so that the channels out of one tile are neighbours, copies some rows of all channels of
+an image into scratch with zeros round them, and for each tile, of a few channels out by a few vectors of results,
+multiplies vectors of the image by single weights. The order of each sum is fixed: channels in, then the kernel.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from graphad.execute.native.code import Code, Module
+from graphad.execute.native.convolution_loops import (
+    Axis,
+    Image,
+    Tile,
+    at,
+    copy_image,
+    counted,
+    each,
+    image_of,
+    plus,
+    smaller,
+    split,
+    times,
+)
+from graphad.execute.native.convolution_shape import Convolution, balanced, divisor
+from graphad.execute.native.kernel import Kernel, begin_kernel, pointer
+from graphad.execute.native.lanes import Lanes, load, store
+
+IMAGE_BYTES = 128 << 10
+"""How much of an image a thread copies at a time, if a single row of results does not need more."""
+SHARES = 16
+"""Into how many shares the work should fall at least; more than a few images are enough of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the work is cut.
+
+    Attributes:
+        lanes: results in a vector; vectors: of a row; columns: of a tile.
+        rows: the largest number of channels out of a tile.
+        block: rows of results (windows of the first axis) for which the image is copied at a time.
+        parts: into how many equal parts the channels out of a group fall.
+    """
+
+    lanes: int
+    vectors: int
+    columns: int
+    rows: int
+    block: int
+    parts: int
+
+    def blocks(self, c: Convolution) -> int:
+        """Return how many blocks of rows an image has."""
+        return -(-c.results[0] // self.block)
+
+    def image(self, c: Convolution) -> Image:
+        """Return how the copied part of an image lies in scratch."""
+        return image_of(c, self.block, c.kernel[0], c.steps[-1])
+
+
+def plan_of(c: Convolution, vector_bytes: int) -> Plan:
+    """Return how to cut c; its results are at least one wide."""
+    width = c.results[-1]
+    lanes = vector_bytes // c.item
+    while lanes > width:
+        lanes //= 2
+    vectors = -(-width // lanes)
+    block = c.results[0]
+    while block > 1 and image_of(c, block, c.kernel[0], c.steps[-1]).size * c.inner * c.item > IMAGE_BYTES:
+        block = -(-block // 2)
+    registers = 32 if vector_bytes == 64 else 16
+    slots = block * math.prod(c.results[1:-1]) * vectors
+    rows = max(size for size, _ in balanced(c.out, 12 if registers == 32 else 6))
+    columns = max(1, min(slots, 8, (registers - 3) // rows))
+    units = c.batch * -(-c.results[0] // block)
+    parts = 1
+    while c.groups * parts * units < SHARES and c.out // (parts + 1) >= rows:
+        parts += 1
+    return Plan(lanes, vectors, columns, rows, block, divisor(c.out, parts))
+
+
+def pixels_kernel(module: Module, c: Convolution, name: str, vector_bytes: int) -> Kernel:
+    """Write the kernel of c into `module` and return how it is called with the addresses of x, w and y."""
+    plan = plan_of(c, vector_bytes)
+    image = plan.image(c)
+    width = c.out // plan.parts
+    weights = width * c.inner * math.prod(c.kernel)
+    if not module.has(name):
+        _Writer(begin_kernel(module, name), c, plan, vector_bytes).write()
+    extent = c.groups * plan.parts * c.batch * plan.blocks(c)
+    scratch = _rounded(weights * c.item) + image.size * c.inner * c.item
+    return Kernel(name, (), extent, 1, _rounded(scratch) + vector_bytes)
+
+
+def _rounded(size: int) -> int:
+    return -(-size // 64) * 64
+
+
+class _Writer:
+    """The function under construction, with what all its parts need."""
+
+    def __init__(self, code: Code, c: Convolution, plan: Plan, vector_bytes: int) -> None:
+        self.code, self.c, self.plan = code, c, plan
+        self.image = plan.image(c)
+        self.width = c.out // plan.parts
+        self.places = math.prod(c.kernel)
+        self.copy_lanes = vector_bytes // c.item
+        self.x, self.w, self.y = (
+            at(code, c.kind, pointer(code, k), offset) for k, offset in enumerate((c.x_offset, c.w_offset, c.y_offset))
+        )
+        self.weights = "%scratch"
+        self.pixels = at(code, "u8", "%scratch", _rounded(self.width * c.inner * self.places * c.item))
+
+    def write(self) -> None:
+        """Write loops over parts of the channels out, and over the images and blocks of each."""
+        code, c = self.code, self.c
+        units = c.batch * self.plan.blocks(c)
+        first, _ = split(code, "%begin", units)
+        last, _ = split(code, plus(code, "%end", units - 1), units)
+        with code.loop(first, last) as part:
+            group, piece = split(code, part, self.plan.parts)
+            self.pack(group, piece)
+            start = times(code, part, units)
+            begin = code.value(f"sub i64 {start}, %begin")
+            code.module.declare("llvm.smax.i64", "i64", ["i64", "i64"])
+            skipped = code.call("i64", "llvm.smax.i64", [("i64", plus(code, times(code, begin, -1))), ("i64", "0")])
+            stop = smaller(code, code.value(f"sub i64 %end, {start}"), units)
+            with code.loop(skipped, stop) as unit:
+                n, block = split(code, unit, self.plan.blocks(c))
+                self.block(group, piece, n, block)
+        code.line("ret void")
+
+    def pack(self, group: str, piece: str) -> None:
+        """Copy the weights of one part: tile by tile, and in each tile the channels out of one element together."""
+        code, c = self.code, self.c
+        source = at(
+            code, c.kind, self.w, times(code, group, c.w_strides[0]), times(code, piece, self.width * c.w_strides[1])
+        )
+        for size, many, first in self.tiles():
+            with counted(code, many) as t:
+                base = at(code, c.kind, source, times(code, t, size * c.w_strides[1]), first * c.w_strides[1])
+                target = at(
+                    code,
+                    c.kind,
+                    self.weights,
+                    times(code, t, size * c.inner * self.places),
+                    first * c.inner * self.places,
+                )
+                self.pack_tile(base, target, size)
+
+    def pack_tile(self, source: str, target: str, size: int) -> None:
+        """Copy the weights of one tile."""
+        code, c = self.code, self.c
+
+        def step(x: str, dx: int, w: str, dw: int) -> None:
+            for row in range(size):
+                weight = load(code, c.kind, at(code, c.kind, source, x, dx + row * c.w_strides[1]))
+                store(weight, at(code, c.kind, target, w, dw + row))
+
+        axes = []
+        below = size * c.inner * self.places
+        for count, stride in zip((c.inner, *c.kernel), c.w_strides[2:], strict=True):
+            below //= max(count, 1)
+            axes.append(Axis(count, stride, below))
+        each(code, axes, step)
+
+    def tiles(self) -> list[tuple[int, int, int]]:
+        """Return (channels, how many such tiles, first channel) of the tiles of a part."""
+        found, first = [], 0
+        for size, many in balanced(self.width, self.plan.rows):
+            found.append((size, many, first))
+            first += size * many
+        return found
+
+    def block(self, group: str, piece: str, n: str, block: str) -> None:
+        """Compute a block of rows of one image."""
+        code, c, plan = self.code, self.c, self.plan
+        source = at(code, c.kind, self.x, times(code, n, c.x_strides[0]), times(code, group, c.x_strides[1]))
+        row = times(code, block, plan.block)
+        copy_image(code, c, self.image, self.copy_lanes, source, c.inner, times(code, row, c.steps[0]), self.pixels)
+        target = at(
+            code,
+            c.kind,
+            self.y,
+            times(code, n, c.y_strides[0]),
+            times(code, group, c.y_strides[1]),
+            times(code, piece, self.width * c.y_strides[2]),
+            times(code, row, c.y_strides[3]),
+        )
+        rows = str(plan.block)
+        if c.results[0] % plan.block:
+            rows = smaller(code, plus(code, c.results[0], times(code, row, -1)), plan.block)
+        slots = times(code, rows, math.prod(c.results[1:-1]) * plan.vectors)
+        if plan.vectors % plan.columns == 0:
+            with code.loop("0", slots, plan.columns) as slot:
+                x, y = self.slot(slot)
+                steps = range(plan.columns)
+                last = c.results[-1] - plan.lanes
+                if plan.vectors == plan.columns:
+                    offsets = [min(k * plan.lanes, last) for k in steps]
+                    self.column(
+                        [plus(code, x, k) for k in offsets],
+                        [plus(code, y, k * c.y_strides[-1]) for k in offsets],
+                        target,
+                    )
+                else:
+                    found = (
+                        [self.slot(plus(code, slot, k)) for k in steps]
+                        if c.results[-1] % plan.lanes
+                        else [
+                            (plus(code, x, k * plan.lanes), plus(code, y, k * plan.lanes * c.y_strides[-1]))
+                            for k in steps
+                        ]
+                    )
+                    self.column([p for p, _ in found], [q for _, q in found], target)
+            return
+        with code.loop("0", slots, plan.columns) as slot:
+            found = [self.slot(self.existing(plus(code, slot, k), slots)) for k in range(plan.columns)]
+            self.column([p for p, _ in found], [q for _, q in found], target)
+
+    def existing(self, slot: str, slots: str) -> str:
+        """Return a slot, or the last one where there are not so many: it is then computed twice, with the same bits."""
+        return smaller(self.code, slot, plus(self.code, slots, -1))
+
+    def slot(self, slot: str) -> tuple[str, str]:
+        """Return where the vector `slot` of the block begins in scratch and in y, as offsets."""
+        code, c, plan = self.code, self.c, self.plan
+        rest, vector = split(code, slot, plan.vectors)
+        column = times(code, vector, plan.lanes)
+        if c.results[-1] % plan.lanes:
+            column = smaller(code, column, c.results[-1] - plan.lanes)
+        x, y = [column], [times(code, column, c.y_strides[-1])]
+        for axis in reversed(range(c.rank - 1)):
+            rest, index = split(code, rest, c.results[axis]) if axis else ("0", rest)
+            x.append(times(code, index, c.steps[axis] * self.image.pitches[axis]))
+            y.append(times(code, index, c.y_strides[3 + axis]))
+        return plus(code, *x), plus(code, *y)
+
+    def column(self, x: list[str], y: list[str], target: str) -> None:
+        """Compute all channels out of the part for some vectors of results."""
+        code, c = self.code, self.c
+        bases = [at(code, c.kind, self.pixels, offset) for offset in x]
+        for size, many, first in self.tiles():
+            with counted(code, many) as t:
+                below = size * c.inner * self.places
+                weights = at(code, c.kind, self.weights, times(code, t, below), first * c.inner * self.places)
+                sums = self.sums(size, bases, weights)
+                start = at(code, c.kind, target, times(code, t, size * c.y_strides[2]), first * c.y_strides[2])
+                for row, totals in enumerate(sums):
+                    for offset, total in zip(y, totals, strict=True):
+                        self.put(total, at(code, c.kind, start, offset, row * c.y_strides[2]))
+
+    def sums(self, size: int, bases: list[str], weights: str) -> list[list[Lanes]]:
+        """Return the sums of products of one tile."""
+        code, c, lanes = self.code, self.c, self.plan.lanes
+        tile = Tile(code, c.kind, lanes, size, len(bases))
+
+        def step(x: str, dx: int, w: str, dw: int) -> None:
+            pixels = [load(code, c.kind, at(code, c.kind, base, x, dx), lanes) for base in bases]
+            singles = [load(code, c.kind, at(code, c.kind, weights, w, dw + row)).spread(lanes) for row in range(size)]
+            tile.add(singles, pixels)
+
+        each(code, self.axes(size), step)
+        return tile.sums()
+
+    def axes(self, size: int) -> list[Axis]:
+        """Return the axes of a sum: channels in, then the kernel's."""
+        c, image = self.c, self.image
+        below = size * self.places
+        axes = [Axis(c.inner, image.size, below)]
+        for axis, count in enumerate(c.kernel):
+            below //= max(count, 1)
+            places = [image.place(axis, k * c.dilation[axis]) for k in range(count)]
+            even = all(place == k * places[1] for k, place in enumerate(places)) if count > 1 else True
+            step = (places[1] if count > 1 else 0) if even else tuple(places)
+            axes.append(Axis(count, step, below))
+        return axes
+
+    def put(self, value: Lanes, address: str) -> None:
+        """Store neighbouring results."""
+        stride = self.c.y_strides[-1]
+        if stride == 1:
+            store(value, address)
+            return
+        for k in range(value.count):
+            store(value.lane(k), at(self.code, self.c.kind, address, k * stride))

@@ -1,0 +1,199 @@
+"""The elementwise lowering table: which native code each elementwise op becomes, for which dtypes.
+
+What may enter: one row an op class. A row is a function from the operands' lanes to the result's, which writes its
+instructions inline; what is more than a line stands in `integers`, `floats`, `powers`, `conversions` and `maths`.
+Values are NumPy's bit for bit, except those of transcendental functions. Half precision and complex numbers have no
+native code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from graphad.execute.native import conversions, floats, integers, powers
+from graphad.execute.native.lanes import Lanes
+from graphad.ir.op import Op
+from graphad.ir.types import DTYPE_NAMES, DType
+from graphad.ops import arithmetic, comparison, selection, special, transcendental
+from graphad.ops.cast import Cast
+
+Lowering = Callable[..., Lanes]
+"""From an op and its operands' lanes to the result's lanes."""
+
+KINDS = frozenset({"bool", "f32", "f64", *(f"{sign}{bits}" for sign in "iu" for bits in (8, 16, 32, 64))})
+"""The dtypes that native code computes with, by printed name."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What an op class becomes for one kind of dtype.
+
+    Attributes:
+        function: the lowering.
+        weight: instructions a vector of elements, roughly.
+        serves: tells which ops of the class, on which dtype, the function is for.
+    """
+
+    function: Lowering
+    weight: int
+    serves: Callable[[Op, DType], bool]
+
+
+_TABLE: dict[tuple[type[Op], str], Row] = {}
+"""Rows by op class and NumPy's kind of the last operand's dtype."""
+
+
+def lowers(
+    *classes: type[Op],
+    kinds: str = "biuf",
+    weight: int = 1,
+    serves: Callable[[Op, DType], bool] = lambda op, dtype: True,
+) -> Callable[[Lowering], Lowering]:
+    """Enter ``function(op, *operands)`` for op classes, on operands of the `kinds` of dtype ("b", "i", "u", "f")."""
+
+    def enter(function: Lowering) -> Lowering:
+        for cls in classes:
+            for kind in kinds:
+                _TABLE[cls, kind] = Row(function, weight, serves)
+        return function
+
+    return enter
+
+
+def lowering(op: Op, operand_dtypes: tuple[DType, ...]) -> Lowering | None:
+    """Return the function that writes `op` on operands of these dtypes; None where there is no native code for it."""
+    if not operand_dtypes or any(DTYPE_NAMES.get(dtype) not in KINDS for dtype in operand_dtypes):
+        return None
+    dtype = operand_dtypes[-1]
+    row = _TABLE.get((type(op), dtype.kind))
+    return row.function if row is not None and row.serves(op, dtype) else None
+
+
+def emit(op: Op, *operands: Lanes) -> Lanes:
+    """Write `op`, which must have a lowering, on operands of equally many lanes or of one."""
+    count = max(x.count for x in operands)
+    lanes = [x.spread(count) for x in operands]
+    function = _TABLE[type(op), lanes[-1].kind[0]].function
+    return function(op, *lanes)
+
+
+def weight(op: Op, dtype: DType) -> int:
+    """Return roughly how many instructions a vector of elements costs, for operands of `dtype`; 100 if unknown."""
+    row = _TABLE.get((type(op), dtype.kind))
+    return 100 if row is None else row.weight
+
+
+def _rows(kinds: str, cost: int, functions: Mapping[type[Op], Callable[..., Lanes]]) -> None:
+    """Enter functions of the operands alone."""
+    for cls, function in functions.items():
+        lowers(cls, kinds=kinds, weight=cost)(partial(_without_op, function))
+
+
+def _without_op(function: Callable[..., Lanes], op: Op, *operands: Lanes) -> Lanes:
+    return function(*operands)
+
+
+def _same(x: Lanes) -> Lanes:
+    return x
+
+
+def _nowhere(x: Lanes) -> Lanes:
+    return x.constant(False, "bool")
+
+
+def _everywhere(x: Lanes) -> Lanes:
+    return x.constant(True, "bool")
+
+
+def _true(x: Lanes) -> Lanes:
+    """Return where x counts as true: it is not 0."""
+    return x if x.kind == "bool" else x.differs(0)
+
+
+# Arithmetic
+
+_rows("iuf", 1, {arithmetic.Add: operator.add, arithmetic.Sub: operator.sub, arithmetic.Neg: operator.neg})
+_rows("f", 1, {arithmetic.Mul: operator.mul, arithmetic.Abs: Lanes.abs, arithmetic.Copysign: Lanes.copysign})
+_rows("iu", 2, {arithmetic.Mul: operator.mul, arithmetic.Abs: integers.absolute, arithmetic.Sign: integers.sign})
+_rows("b", 1, {arithmetic.Add: operator.or_, arithmetic.Mul: operator.and_, arithmetic.Abs: _same})
+_rows("f", 8, {arithmetic.Div: operator.truediv, arithmetic.Sqrt: Lanes.sqrt})
+_rows("f", 4, {arithmetic.Sign: floats.sign, arithmetic.Heaviside: floats.heaviside})
+_rows("f", 8, {arithmetic.Nextafter: floats.nextafter, arithmetic.Spacing: floats.spacing})
+_rows("biu", 0, {arithmetic.Floor: _same, arithmetic.Ceil: _same, arithmetic.Trunc: _same})
+
+
+def _rounded(name: str) -> Callable[[Lanes], Lanes]:
+    return lambda x: x.intrinsic(name)
+
+
+_rows("f", 1, {arithmetic.Floor: _rounded("floor"), arithmetic.Ceil: _rounded("ceil")})
+_rows("f", 1, {arithmetic.Trunc: _rounded("trunc"), arithmetic.Rint: Lanes.rint})
+
+
+# Division
+
+
+def _floor_divide(a: Lanes, b: Lanes) -> Lanes:
+    return floats.divmod_(a, b)[0]
+
+
+def _remainder(a: Lanes, b: Lanes) -> Lanes:
+    return floats.divmod_(a, b)[1]
+
+
+_rows("iu", 20, {arithmetic.FloorDivide: integers.floor_divide, arithmetic.Remainder: integers.remainder})
+_rows("iu", 20, {arithmetic.Fmod: integers.fmod})
+_rows("iu", 4, {arithmetic.Reciprocal: integers.reciprocal})
+_rows("iu", 200, {arithmetic.Gcd: integers.gcd, arithmetic.Lcm: integers.lcm})
+_rows("f", 50, {arithmetic.FloorDivide: _floor_divide, arithmetic.Remainder: _remainder})
+_rows("f", 30, {arithmetic.Fmod: floats.fmod})
+
+
+# Selection
+
+_rows("iu", 2, {selection.Maximum: integers.maximum, selection.Minimum: integers.minimum})
+_rows("iu", 2, {selection.Fmax: integers.maximum, selection.Fmin: integers.minimum})
+_rows("b", 1, {selection.Maximum: operator.or_, selection.Minimum: operator.and_})
+_rows("b", 1, {selection.Fmax: operator.or_, selection.Fmin: operator.and_})
+_rows("f", 3, {selection.Maximum: floats.maximum, selection.Minimum: floats.minimum})
+_rows("f", 3, {selection.Fmax: floats.fmax, selection.Fmin: floats.fmin})
+_rows("biuf", 1, {selection.Where: Lanes.select})
+
+
+# Comparison, logic, bits
+
+_rows("biuf", 1, {comparison.Equal: Lanes.equals, comparison.NotEqual: Lanes.differs})
+_rows("biuf", 1, {comparison.Less: operator.lt, comparison.LessEqual: operator.le})
+_rows("biuf", 1, {comparison.Greater: operator.gt, comparison.GreaterEqual: operator.ge})
+_rows(
+    "biuf",
+    2,
+    {
+        comparison.LogicalAnd: lambda a, b: _true(a) & _true(b),
+        comparison.LogicalOr: lambda a, b: _true(a) | _true(b),
+        comparison.LogicalXor: lambda a, b: _true(a) ^ _true(b),
+        comparison.LogicalNot: lambda x: ~_true(x),
+    },
+)
+_rows("biu", 0, {comparison.Isnan: _nowhere, comparison.Isinf: _nowhere, comparison.Isfinite: _everywhere})
+_rows("f", 2, {comparison.Isnan: Lanes.is_nan, comparison.Isinf: floats.is_infinite})
+_rows("f", 2, {comparison.Isfinite: floats.is_finite, comparison.Signbit: floats.sign_bit})
+_rows("biu", 1, {comparison.BitwiseAnd: operator.and_, comparison.BitwiseOr: operator.or_})
+_rows("biu", 1, {comparison.BitwiseXor: operator.xor, comparison.Invert: operator.invert})
+_rows("iu", 3, {comparison.LeftShift: integers.shift_left, comparison.RightShift: integers.shift_right})
+_rows("iu", 8, {comparison.BitwiseCount: integers.count_ones})
+
+
+# Casts
+
+
+@lowers(Cast, weight=2, serves=lambda op, dtype: DTYPE_NAMES.get(op.dtype) in KINDS)  # type: ignore[attr-defined]
+def _cast(op: Cast, x: Lanes) -> Lanes:
+    return conversions.cast(x, DTYPE_NAMES[op.dtype])

@@ -1,0 +1,171 @@
+"""Exact floating-point functions of lanes: signs, extrema, neighbours, remainders. Each result is NumPy's, bit for bit.
+
+What may enter: functions whose result is a float, or a bit of one, that no rounding decides alone. Approximations of
+transcendental functions stand in `maths`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from graphad.execute.native.lanes import Lanes, bits_of, load, store
+from graphad.execute.native.lanewise import each_lane, scalar_function
+
+
+def bits(x: Lanes) -> Lanes:
+    """Return the bit pattern, as a signed integer."""
+    return x.bitcast(f"i{bits_of(x.kind)}")
+
+
+def sign_bit(x: Lanes) -> Lanes:
+    """Return where the sign bit is set: of -0.0, and of some nan, too."""
+    return bits(x) < 0
+
+
+def is_infinite(x: Lanes) -> Lanes:
+    """Return where x is an infinity."""
+    return x.abs().equals(math.inf)
+
+
+def is_finite(x: Lanes) -> Lanes:
+    """Return where x is neither infinite nor nan."""
+    return x.abs() < math.inf
+
+
+def sign(x: Lanes) -> Lanes:
+    """-1, 0 or 1; nan of nan."""
+    return (x > 0).select(1.0, (x < 0).select(-1.0, x.equals(0).select(0.0, x)))
+
+
+def maximum(a: Lanes, b: Lanes) -> Lanes:
+    """The larger; nan where either is; b where they are equal (zeros of either sign)."""
+    return a.is_nan().select(a, (a > b).select(a, b))
+
+
+def minimum(a: Lanes, b: Lanes) -> Lanes:
+    """The smaller; nan where either is; b where they are equal (zeros of either sign)."""
+    return a.is_nan().select(a, (a < b).select(a, b))
+
+
+def fmax(a: Lanes, b: Lanes) -> Lanes:
+    """The larger; the other one where one is nan; b where they are equal."""
+    return b.is_nan().select(a, (a > b).select(a, b))
+
+
+def fmin(a: Lanes, b: Lanes) -> Lanes:
+    """The smaller; the other one where one is nan; b where they are equal."""
+    return b.is_nan().select(a, (a < b).select(a, b))
+
+
+def heaviside(x: Lanes, h: Lanes) -> Lanes:
+    """0 for x < 0, h for x = 0, 1 for x > 0, nan of nan."""
+    return x.equals(0).select(h, x.is_nan().select(x, (x < 0).select(0.0, x.constant(1.0))))
+
+
+# Neighbours
+
+
+def nextafter(a: Lanes, b: Lanes) -> Lanes:
+    """The floating-point number next to a towards b; b where they are equal."""
+    pattern = bits(a)
+    outward = (a < b) ^ (pattern < 0)
+    stepped = (pattern + outward.select(pattern.constant(1), -1)).bitcast(a.kind)
+    from_zero = pattern.constant(1).bitcast(a.kind).copysign(b)
+    moved = a.equals(0).select(from_zero, stepped)
+    return (a.is_nan() | b.is_nan()).select(a + b, a.equals(b).select(b, moved))
+
+
+def spacing(x: Lanes) -> Lanes:
+    """The distance from x to the next number away from zero, with the sign of x; nan of infinities."""
+    pattern = bits(x)
+    away = (pattern + 1).bitcast(x.kind) - x
+    smallest = pattern.constant(1).bitcast(x.kind)
+    return x.equals(0).select(smallest, is_finite(x).select(away, x.constant(math.nan)))
+
+
+# Remainders
+
+
+def fmod(a: Lanes, b: Lanes) -> Lanes:
+    """a - trunc(a / b) b, exactly, with the sign of a; nan for infinite a and for b = 0.
+
+    While the rounded quotient is an integer that a float holds, it is the true one or the next; then one fused
+    multiplication gives the rest without rounding, and one addition corrects it. Lanes with a larger quotient go
+    through a loop of integer divisions.
+    """
+    code, size = a.code, b.abs()
+    ratio = (a / b).abs()
+    numerator = a.abs()
+    quotient = ratio.intrinsic("trunc")
+    rest = (-quotient).fma(size, numerator)
+    rest = (rest < 0).select(rest + size, rest)
+    # The quotient is 0, and b may be infinite.
+    rest = (numerator < size).select(numerator, rest)
+    limit = 2.0 ** (53 if a.kind == "f64" else 24)
+    large = (ratio >= limit) & (size > 0) & is_finite(a)
+    place = code.slot(rest.type)
+    _put(rest, place)
+    with code.when(large.any().text):
+        name = scalar_function(code.module, "graphad_fmod", ("f64", "f64"), "f64", _long_division)
+        exact = each_lane(name, "f64", numerator.convert("f64"), size.convert("f64")).convert(a.kind)
+        _put(large.select(exact, rest), place)
+    return rest.with_(f"load {rest.type}, ptr {place}, align 64").copysign(a)
+
+
+def _put(x: Lanes, place: str) -> None:
+    x.code.line(f"store {x.type} {x.text}, ptr {place}, align 64")
+
+
+def _long_division(a: Lanes, b: Lanes) -> Lanes:
+    """a mod b for a and b >= 0: of their integer parts, eleven bits of the exponents' difference at a time.
+
+    Anything for b = 0 or what is not finite.
+    """
+    code = a.code
+    (high, distance), (divisor, exponent) = _integer_part(a), _integer_part(b)
+    divisor = divisor.equals(0).select(1, divisor)
+    rest, left = code.slot("i64"), code.slot("i64")
+    code.line(f"store i64 {high.with_(f'urem i64 {high.text}, {divisor.text}').text}, ptr {rest}")
+    code.line(f"store i64 {(distance - exponent).text}, ptr {left}")
+    head, body, after = (code.new_label(stem) for stem in ("digits", "digit", "divided"))
+    code.jump(head)
+    code.place(head)
+    r, d = (high.with_(f"load i64, ptr {place}") for place in (rest, left))
+    code.branch((d > 0).text, body, after)
+    code.place(body)
+    step = (d < 12).select(d, 12)
+    shifted = r << step
+    code.line(f"store i64 {shifted.with_(f'urem i64 {shifted.text}, {divisor.text}').text}, ptr {rest}")
+    code.line(f"store i64 {(d - step).text}, ptr {left}")
+    code.jump(head)
+    code.place(after)
+    # 2^(exponent - 1075), a subnormal number where the exponent is small; the product is exact.
+    normal = exponent > 52
+    shift = normal.select(52, exponent - 1)
+    unit = normal.select(exponent - 52, 1) << shift
+    return r.convert("f64") * unit.bitcast("f64")
+
+
+def _integer_part(x: Lanes) -> tuple[Lanes, Lanes]:
+    """Return integers m < 2^53 and e >= 1 with x = m 2^(e - 1075)."""
+    pattern = x.bitcast("i64")
+    exponent = (pattern >> 52) & 2047
+    fraction = pattern & ((1 << 52) - 1)
+    normal = exponent > 0
+    return normal.select(fraction | (1 << 52), fraction), normal.select(exponent, 1)
+
+
+def divmod_(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
+    """floor(a / b) and a - floor(a / b) b, each as NumPy rounds it (Python's float division), for b = 0 too."""
+    rest = fmod(a, b)
+    quotient = (a - rest) / b
+    turns = rest.differs(0) & ((b < 0) ^ (rest < 0))
+    modulus = turns.select(rest + b, rest)
+    modulus = rest.equals(0).select(b.constant(0.0).copysign(b), modulus)
+    quotient = turns.select(quotient - 1.0, quotient)
+    floor = quotient.intrinsic("floor")
+    floor = ((quotient - floor) > 0.5).select(floor + 1.0, floor)
+    ratio = a / b
+    floor = quotient.equals(0).select(a.constant(0.0).copysign(ratio), floor)
+    zero = b.equals(0)
+    return zero.select(ratio, floor), zero.select(rest, modulus)

@@ -1,0 +1,600 @@
+"""Fusion for native code: which ops one loop nest computes together.
+
+Every op that a loop nest can compute begins as a group of its own. In topological order, a node joins the groups that
+make its operands where their frames agree; then groups that read the same values join. A merge is refused where a path
+would leave the group and come back, where the loops do not fit, and where the group would get too large. Ops without
+native code, and products, stay as they are.
+
+The result is an ordinary graph with `Region` nodes, which the planner schedules and places like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphad.execute.native.elementwise import lowering, weight
+from graphad.execute.native.regions import NONE, Anchor, OverwritingRegion, Region
+from graphad.ir.collector import collector_paused
+from graphad.ir.graph import Graph, flat_containers
+from graphad.ir.leaf import Constant, Input
+from graphad.ir.node import Node, Value
+from graphad.ir.op import Elementwise
+from graphad.ops.cast import Cast
+from graphad.ops.control import StopGradient
+from graphad.ops.creation import Iota
+from graphad.ops.indexing import Gather
+from graphad.ops.reduction import All, Any_, Max, Min, Prod, Reduction, Sum
+from graphad.ops.shape import BroadcastTo, Reshape, Transpose
+from graphad.plan.layout import STRIDES
+
+REDUCTIONS = (Sum, Prod, Max, Min, All, Any_)
+
+LARGEST_GROUP = 48
+"""Nodes of one group: a long chain is cut into pieces, of which many are equal and compiled once."""
+MOST_OPERANDS = 32
+"""Buffers that one group reads and writes: each takes a register for its address."""
+LONGEST_SINGLE_ROW = 1 << 14
+"""Elements of a frame that is one row (everything is reduced) and yet goes through several passes: one thread runs it."""
+MOST_PASSES = 4
+SEARCH_LIMIT = 400
+"""Groups looked at to prove that a merge makes no cycle; beyond it the merge is refused."""
+CHEAP = 4
+"""Instructions an element that may be computed again instead of stored."""
+
+
+def fusible(node: Node) -> bool:
+    """Tell whether a loop nest can compute `node`: native code exists for it, and no value of it can be refused."""
+    op = node.op
+    if not node.types or any(n == 0 for v in node.inputs for n in v.type.shape) or 0 in node.types[0].shape:
+        return False
+    if isinstance(op, (Elementwise, Cast)):
+        return op.risk(node.inputs) is None and lowering(op, tuple(v.type.dtype for v in node.inputs)) is not None
+    if isinstance(op, REDUCTIONS):
+        return (
+            node.inputs[0].type.dtype.kind in "biuf"
+            and node.inputs[0].type.dtype.itemsize != 2
+            or (node.inputs[0].type.dtype.kind in "iu")
+        )
+    if isinstance(op, Iota):
+        return op.dtype.kind in "iuf" and op.dtype.itemsize >= (4 if op.dtype.kind == "f" else 1)
+    return False
+
+
+def iteration_shape(node: Node) -> tuple[int, ...]:
+    """Return the shape that a loop over `node` runs over: its operand's for a reduction, else its result's."""
+    type_ = node.inputs[0].type if isinstance(node.op, Reduction) else node.types[0]
+    return type_.shape  # type: ignore[return-value]  # native graphs are static
+
+
+def result_anchor(node: Node, anchor: Anchor) -> Anchor:
+    """Return the anchor of the result of a node whose iteration shape lies at `anchor`."""
+    if isinstance(node.op, Reduction):
+        return tuple([a for k, a in enumerate(anchor) if k not in node.op.axes])
+    return anchor
+
+
+def through_view(node: Node, anchor: Anchor) -> Anchor | None:
+    """Return the anchor of the operand of a view whose result lies at `anchor`; None where it does more than move axes."""
+    op = node.op
+    if isinstance(op, Transpose):
+        found = [NONE] * len(anchor)
+        for k, axis in enumerate(op.permutation):
+            found[axis] = anchor[k]
+        return tuple(found)
+    shape = node.inputs[0].type.shape
+    if isinstance(op, BroadcastTo):
+        behind = anchor[len(anchor) - len(shape) :]
+        return tuple([NONE if n == 1 else a for n, a in zip(shape, behind, strict=True)])
+    if isinstance(op, Reshape):
+        rest = [(n, a) for n, a in zip(node.types[0].shape, anchor, strict=True) if n != 1]
+        if [n for n in shape if n != 1] != [n for n, _ in rest]:
+            return None
+        left = iter(rest)
+        return tuple([NONE if n == 1 else next(left)[1] for n in shape])
+    if isinstance(op, StopGradient):
+        return anchor
+    return None
+
+
+@dataclass(eq=False)
+class Group:
+    """Nodes that are to be one loop nest.
+
+    Attributes:
+        members: anchor of the iteration shape of each node.
+        frame: sizes of the axes.
+        reduced: the axes that reductions drop; None while there is none.
+        sources: groups and other nodes that members read from, as they were entered (resolve with `Grouping.find`).
+        first, last: positions in the graph of the first and last member.
+    """
+
+    members: dict[Node, Anchor]
+    frame: list[int]
+    reduced: frozenset[int] | None
+    sources: set[Node]
+    first: int
+    last: int
+    depth: int = 0
+    """Reductions that wait for each other: the passes over a row, but the last."""
+    weight: int = 0
+
+
+class Grouping:
+    """The working state of fusion over one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.position = {node: k for k, node in enumerate(graph.nodes)}
+        self.group_of: dict[Node, Group] = {}
+        self.readers: dict[Node, list[Node]] = {}
+        self.outputs = {value.node for value in graph.outputs}
+        for node in graph.nodes:
+            for value in node.inputs:
+                self.readers.setdefault(value[0], []).append(node)
+
+    def run(self) -> list[Group]:
+        """Return the groups of the graph, in topological order of their first members."""
+        for node in self.graph.nodes:
+            if not fusible(node):
+                continue
+            self.begin(node)
+            for value in sorted(node.inputs, key=lambda v: -int(v.type.nbytes)):
+                maker = self.maker(value)
+                source = self.group_of.get(maker) if maker is not None else None
+                home = self.group_of[node]
+                if source is not None and source is not home:
+                    self.merge_into_reader(source, home)
+        self.merge_siblings()
+        return self.alive()
+
+    def alive(self) -> list[Group]:
+        """Return the groups by their first member."""
+        found = list({id(g): g for g in self.group_of.values()}.values())
+        return sorted(found, key=lambda g: g.first)
+
+    def begin(self, node: Node) -> None:
+        """Make a group of one node."""
+        shape = iteration_shape(node)
+        frame: list[int] = []
+        anchor = []
+        for n in shape:
+            anchor.append(NONE if n == 1 else len(frame))
+            if n != 1:
+                frame.append(n)
+        reduced = None
+        if isinstance(node.op, Reduction):
+            reduced = frozenset([anchor[axis] for axis in node.op.axes if anchor[axis] != NONE]) or None
+        sources = {source for value in node.inputs if (source := self.origin(value)) is not None}
+        at = self.position[node]
+        group = Group({node: tuple(anchor)}, frame, reduced, sources, at, at, int(reduced is not None))
+        group.weight = 1 if isinstance(node.op, (Reduction, Iota)) else weight(node.op, node.types[0].dtype)
+        self.group_of[node] = group
+
+    def origin(self, value: Value) -> Node | None:
+        """Return the node whose memory a value lies in, behind all views; None for arguments and constants."""
+        node = value[0]
+        while node.op.view and node.op.name in STRIDES:
+            node = node.inputs[0][0]
+        return None if type(node.op) is Input or type(node.op) is Constant else node
+
+    def maker(self, value: Value) -> Node | None:
+        """Return the fusible node behind views that only move axes; None where there is none."""
+        node = value[0]
+        while isinstance(node.op, (Transpose, BroadcastTo, Reshape, StopGradient)):
+            node = node.inputs[0][0]
+        return node if node in self.group_of else None
+
+    def request(self, value: Value, anchor: Anchor) -> tuple[Node, Anchor] | None:
+        """Return the fusible node that `value` is a view of, and where it lies when `value` lies at `anchor`."""
+        node = value[0]
+        found: Anchor | None = anchor
+        while node not in self.group_of:
+            if not node.inputs or not (node.op.view and node.op.name in STRIDES):
+                return None
+            found = through_view(node, anchor)
+            if found is None:
+                return None
+            anchor = found
+            node = node.inputs[0][0]
+        return node, anchor
+
+    # Merging.
+
+    def merge_into_reader(self, source: Group, reader: Group) -> None:
+        """Merge a group into one that reads from it, if the loops agree everywhere."""
+        if len(source.members) + len(reader.members) > LARGEST_GROUP:
+            return
+        pairs = self.agreement(source, reader)
+        if pairs is None or self.detour(source, reader):
+            return
+        stacked = source.depth + reader.depth if source.depth and reader.depth else max(source.depth, reader.depth)
+        self.merge(source, reader, pairs, stacked)
+
+    def agreement(self, source: Group, reader: Group) -> dict[int, int] | None:
+        """Return the axis of `reader`'s frame for axes of `source`'s, as all reads of one from the other have it.
+
+        The reduced axes of `source` are new to `reader` where they are missing. None where the loops do not fit.
+        """
+        pairs: dict[int, int] = {}
+        rows_only = True
+        for node, anchor in reader.members.items():
+            for value in node.inputs:
+                if (origin := self.origin(value)) is None or self.group_of.get(origin) is not source:
+                    continue
+                found = self.request(value, anchor)
+                if found is None:
+                    return None
+                maker, wanted = found
+                given = result_anchor(maker, source.members[maker])
+                for axis, other in zip(given, wanted, strict=True):
+                    if axis == NONE and other == NONE:
+                        continue
+                    if axis == NONE or other == NONE or pairs.setdefault(axis, other) != other:
+                        return None
+                rows_only = rows_only and (source.reduced is None or not source.reduced & set(given))
+        if len(set(pairs.values())) != len(pairs):
+            return None
+        return self.fitted(source, reader, pairs)
+
+    def fitted(self, source: Group, reader: Group, pairs: dict[int, int]) -> dict[int, int] | None:
+        """Complete the pairing of two frames, or None where one loop nest cannot serve both."""
+        missing = [a for a in range(len(source.frame)) if a not in pairs]
+        extra = [a for a in range(len(reader.frame)) if a not in set(pairs.values())]
+        if missing:
+            # The reader sees rows of the source. Its own further axes, if any, must be the reduced ones.
+            if source.reduced is None or set(missing) - source.reduced:
+                return None
+            rows = set(range(len(source.frame))) - source.reduced
+            if rows - pairs.keys() or len(missing) != len(source.reduced):
+                return None
+            if reader.reduced is not None and reader.reduced != set(extra):
+                return None
+            if extra:
+                if [source.frame[a] for a in missing] != [reader.frame[a] for a in extra]:
+                    return None
+                pairs = {**pairs, **dict(zip(missing, extra, strict=True))}
+        elif extra:
+            # The source's values are repeated along the extra axes.
+            if source.reduced is not None:
+                return None
+            at_rows = reader.reduced is not None and not set(pairs.values()) & reader.reduced
+            cheap = source.weight <= CHEAP and not self.seen_outside(source, reader)
+            if not at_rows and not cheap:
+                return None
+            if self.seen_outside(source, reader) and not (reader.reduced is not None and reader.reduced == set(extra)):
+                return None
+        if source.reduced is not None and reader.reduced is not None:
+            mapped = {pairs[a] for a in source.reduced if a in pairs}
+            if mapped and mapped != reader.reduced:
+                return None
+            if not mapped and reader.reduced:
+                return None
+        return pairs if self.affordable(source, reader, pairs) else None
+
+    def affordable(self, source: Group, reader: Group, pairs: dict[int, int]) -> bool:
+        """Tell whether the merged loops are not too slow: few passes, and enough rows to share where rows are long."""
+        reduced = source.reduced is not None or reader.reduced is not None
+        if not reduced:
+            return True
+        sizes = dict(enumerate(reader.frame))
+        axes = set(sizes)
+        new = [a for a in range(len(source.frame)) if a not in pairs]
+        total = 1
+        for n in [*reader.frame, *[source.frame[a] for a in new]]:
+            total *= n
+        dropped = reader.reduced
+        if source.reduced is not None:
+            dropped = frozenset(pairs.get(a, len(axes) + a) for a in source.reduced)
+        assert dropped is not None
+        passes = max(reader.depth, source.depth) + (source.depth and reader.depth)
+        if passes >= MOST_PASSES:
+            return False
+        every = len(dropped) == len(reader.frame) + len(new)
+        one_pass = not source.depth and reader.depth <= 1
+        return not every or total <= LONGEST_SINGLE_ROW or one_pass
+
+    def seen_outside(self, group: Group, reader: Group) -> bool:
+        """Tell whether values of `group` are needed by others than it and `reader`."""
+        own = (group, reader)
+        for node in group.members:
+            if node in self.outputs:
+                return True
+            stack = list(self.readers.get(node, ()))
+            while stack:
+                user = stack.pop()
+                if user.op.view and user.op.name in STRIDES:
+                    if user in self.outputs:
+                        return True
+                    stack += self.readers.get(user, ())
+                elif self.group_of.get(user) not in own:
+                    # A reader that is still to be grouped counts as outside.
+                    return True
+        return False
+
+    def detour(self, source: Group, reader: Group) -> bool:
+        """Tell whether a path leads from `source` to `reader` by way of others (or the search became too long)."""
+        return self.reaches(source, [node for node in reader.sources if self.group_of.get(node) is not source], reader)
+
+    def reaches(self, source: Group, stack: list[Node], reader: Group) -> bool:
+        """Tell whether one of the nodes in `stack`, which `reader` reads, is in `source` or reads from there."""
+        seen: set[int] = set()
+        while stack:
+            node = stack.pop()
+            group = self.group_of.get(node)
+            if group is source:
+                return True
+            mark = id(node) if group is None else id(group)
+            if group is reader or mark in seen:
+                continue
+            seen.add(mark)
+            if (self.position[node] if group is None else group.last) < source.first:
+                continue
+            if len(seen) > SEARCH_LIMIT:
+                return True
+            if group is None:
+                stack += [o for v in node.inputs if (o := self.origin(v)) is not None]
+            else:
+                stack += group.sources
+        return False
+
+    def merge(self, source: Group, reader: Group, pairs: dict[int, int], depth: int) -> None:
+        """Join two groups; `pairs` gives axes of `reader`'s frame for axes of `source`'s."""
+        large, small = (source, reader) if len(source.members) > len(reader.members) else (reader, source)
+        to_large = {b: a for a, b in pairs.items()} if large is source else dict(pairs)
+        for axis, n in enumerate(small.frame):
+            if axis not in to_large:
+                to_large[axis] = len(large.frame)
+                large.frame.append(n)
+        to_large[NONE] = NONE
+        for node, anchor in small.members.items():
+            large.members[node] = tuple([to_large[a] for a in anchor])
+            self.group_of[node] = large
+        if small.reduced is not None:
+            moved = frozenset(to_large[a] for a in small.reduced)
+            large.reduced = moved if large.reduced is None else large.reduced | moved
+        large.depth = depth
+        large.sources |= small.sources
+        large.first, large.last = min(large.first, small.first), max(large.last, small.last)
+        large.weight += small.weight
+
+    def merge_siblings(self) -> None:
+        """Merge groups that read one value and run over equal frames."""
+        for node in self.graph.nodes:
+            if node.op.view and node.op.name in STRIDES:
+                continue
+            readers = [self.group_of[r] for r in self.all_readers(node) if r in self.group_of]
+            found = list({id(g): g for g in readers}.values())
+            if not 2 <= len(found) <= 16:
+                continue
+            kept = found[0]
+            for other in found[1:]:
+                if self.twins(kept, other) and self.apart(kept, other):
+                    axes = {a: a for a in range(len(other.frame))}
+                    self.merge(other, kept, axes, max(kept.depth, other.depth))
+                kept = self.group_of[next(iter(other.members))]
+
+    def apart(self, a: Group, b: Group) -> bool:
+        """Tell whether no path leads from one group to the other."""
+        return not self.reaches(a, list(b.sources), b) and not self.reaches(b, list(a.sources), a)
+
+    def all_readers(self, node: Node) -> list[Node]:
+        """Return the nodes that read a node's results, behind views too."""
+        found: list[Node] = []
+        stack = list(self.readers.get(node, ()))
+        while stack:
+            user = stack.pop()
+            if user.op.view and user.op.name in STRIDES:
+                stack += self.readers.get(user, ())
+            else:
+                found.append(user)
+        return found
+
+    def twins(self, a: Group, b: Group) -> bool:
+        """Tell whether two groups that do not read from each other may share their loops."""
+        if a.frame != b.frame or len(a.members) + len(b.members) > LARGEST_GROUP:
+            return False
+        if a.reduced is not None and b.reduced is not None and a.reduced != b.reduced:
+            return False
+        if (a.reduced is None) != (b.reduced is None) and len(a.reduced or b.reduced or ()) == len(a.frame):
+            return False
+        common = self.read_at(a).items() & self.read_at(b).items()
+        return bool(common)
+
+    def read_at(self, group: Group) -> dict[Value, Anchor]:
+        """Return where the operands from outside lie in the frame of a group."""
+        found: dict[Value, Anchor] = {}
+        for node, anchor in group.members.items():
+            for value in node.inputs:
+                if value[0] not in group.members:
+                    found[value] = anchor
+        return found
+
+
+def used_outside(graph: Graph, grouping: Grouping, group: Group) -> list[Node]:
+    """Return the members whose values are needed outside their group, in order."""
+    found = []
+    for node in sorted(group.members, key=grouping.position.__getitem__):
+        if node in grouping.outputs:
+            found.append(node)
+            continue
+        stack = list(grouping.readers.get(node, ()))
+        while stack:
+            user = stack.pop()
+            if user in group.members and inside(grouping, group, user, node):
+                continue
+            if user.op.view and user.op.name in STRIDES:
+                if user in grouping.outputs:
+                    found.append(node)
+                    break
+                stack += grouping.readers.get(user, ())
+                continue
+            found.append(node)
+            break
+    return found
+
+
+def inside(grouping: Grouping, group: Group, user: Node, node: Node) -> bool:
+    """Tell whether `user` reads `node` by way of views that only move axes, wherever it reads it."""
+    for value in user.inputs:
+        if grouping.origin(value) is not node:
+            continue
+        found = grouping.request(value, group.members[user])
+        if found is None or found[0] is not node:
+            return False
+    return True
+
+
+@collector_paused()
+def fuse_regions(graph: Graph) -> Graph:
+    """Return the static graph with a `Region` node for every group of ops that one loop nest computes."""
+    grouping = Grouping(graph)
+    groups = grouping.run()
+    if not groups:
+        return graph
+    return _Rebuilder(graph, grouping, groups).run()
+
+
+class _Rebuilder:
+    """Emits the fused graph: each group where its last operand is there and its first reader needs it."""
+
+    def __init__(self, graph: Graph, grouping: Grouping, groups: Sequence[Group]) -> None:
+        self.graph = graph
+        self.grouping = grouping
+        self.final: dict[Value, Value] = {}
+        self.made: set[int] = set()
+        self.groups = groups
+
+    def run(self) -> Graph:
+        for value in self.graph.inputs:
+            self.final[value] = value
+        for node in self.graph.nodes:
+            self.make(node)
+        return self.graph.with_outputs([self.final[v] for v in self.graph.outputs])
+
+    def make(self, wanted: Node) -> None:
+        """Make a node, and what it needs that comes later in the graph (iteratively)."""
+        stack = [wanted]
+        while stack:
+            node = stack[-1]
+            if Value(node, 0) in self.final:
+                stack.pop()
+                continue
+            group = self.grouping.group_of.get(node)
+            needed = self.needs(group) if group is not None else [v[0] for v in node.inputs]
+            waiting = [n for n in needed if Value(n, 0) not in self.final]
+            if waiting:
+                stack += waiting
+                continue
+            stack.pop()
+            if group is None:
+                self.copy(node)
+            else:
+                self.emit(group)
+
+    def needs(self, group: Group) -> list[Node]:
+        """Return the nodes outside a group that its members read directly, behind views between members too."""
+        found: dict[Node, None] = {}
+        for node, anchor in group.members.items():
+            for value in node.inputs:
+                if value[0] in group.members or self.is_inner(group, value, anchor):
+                    continue
+                found[value[0]] = None
+        return list(found)
+
+    def is_inner(self, group: Group, value: Value, anchor: Anchor) -> bool:
+        """Tell whether a value is a view of a member that only moves axes, or one number repeated."""
+        node = value[0]
+        if type(node.op) is Constant and node.op.array.ndim == 0:
+            return True
+        found = self.grouping.request(value, anchor)
+        if found is not None and found[0] in group.members:
+            return True
+        source = node
+        while isinstance(source.op, (BroadcastTo, Reshape)):
+            source = source.inputs[0][0]
+        return type(source.op) is Constant and source.op.array.ndim == 0
+
+    def copy(self, node: Node) -> None:
+        inputs = tuple([self.final[v] for v in node.inputs])
+        if inputs == node.inputs:
+            copy = node
+        else:
+            copy = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
+        for k in range(len(node.types)):
+            self.final[Value(node, k)] = Value(copy, k)
+
+    def emit(self, group: Group) -> None:
+        """Emit the region of a group."""
+        outputs = used_outside(self.graph, self.grouping, group)
+        region, operands = region_of(self.grouping, group, outputs, self)
+        last = max(group.members, key=self.grouping.position.__getitem__)
+        inputs = tuple([self.final[v] for v in operands])
+        node = Node(region, inputs, region.body.output_types, last.location, last.scope, last.role, last.replica)
+        for k, member in enumerate(outputs):
+            self.final[Value(member, 0)] = Value(node, k)
+        for member in group.members:
+            # Members seen only inside count as made; nobody reads these entries.
+            self.final.setdefault(Value(member, 0), Value(node, 0))
+
+
+def region_of(
+    grouping: Grouping, group: Group, outputs: Sequence[Node], rebuilder: _Rebuilder
+) -> tuple[Region, list[Value]]:
+    """Return the region of a group with the values it reads from outside."""
+    members = sorted(group.members, key=grouping.position.__getitem__)
+    operands: dict[tuple[Value, Anchor], Value] = {}
+    inner: dict[tuple[Value, Anchor | None], Value] = {}
+    inner_anchors: dict[Node, Anchor] = {}
+
+    def copy(node: Node, inputs: tuple[Value, ...], anchor: Anchor) -> Node:
+        made = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
+        inner_anchors[made] = anchor
+        return made
+
+    def inside_value(value: Value, anchor: Anchor) -> Value:
+        """Return the body's value for an operand that lies at `anchor`."""
+        found = inner.get((value, anchor)) or inner.get((value, None))
+        if found is not None:
+            return found
+        node = value[0]
+        if not rebuilder.is_inner(group, value, anchor):
+            made = operands.get((value, anchor))
+            if made is None:
+                label = f"x{len(operands)}"
+                leaf = Node(Input(label, value.type), (), (value.type,), node.location, node.scope, node.role, 0)
+                made = operands[value, anchor] = Value(leaf, 0)
+                inner_anchors[leaf] = anchor
+            return made
+        if not node.inputs:
+            made = inner[value, anchor] = Value(copy(node, (), anchor), 0)
+            return made
+        below = through_view(node, anchor)
+        if below is None:  # one number, reshaped or repeated
+            below = (NONE,) * node.inputs[0].type.ndim
+        source = inside_value(node.inputs[0], below)
+        made = inner[value, anchor] = Value(copy(node, (source,), anchor), 0)
+        return made
+
+    for node in members:
+        anchor = group.members[node]
+        given = tuple([inside_value(v, anchor) for v in node.inputs])
+        inner[Value(node, 0), None] = Value(copy(node, given, result_anchor(node, anchor)), 0)
+    results = tuple([inner[Value(node, 0), None] for node in outputs])
+    body_inputs = list(operands.values())
+    arguments, result = flat_containers(len(body_inputs), len(results))
+    labels = tuple([f"x{k}" for k in range(len(body_inputs))])
+    names = ("out",) if len(results) == 1 else tuple([f"out{k}" for k in range(len(results))])
+    body = Graph("region", tuple(body_inputs), results, labels, names, arguments, result)
+    anchors = tuple([inner_anchors[node] for node in body.nodes])
+    by_node = dict(zip(body.nodes, anchors, strict=True))
+    reduced = tuple(sorted(group.reduced or ()))
+    made = Region
+    first = results[0]
+    if (
+        not reduced
+        and all(by_node[v.node] == by_node[first.node] for v in body_inputs if v.type == first.type)
+        and not any(isinstance(node.op, Gather) for node in members)
+    ):
+        made = OverwritingRegion
+    return made(body, tuple(group.frame), reduced, anchors), [value for value, _ in operands]

@@ -1,0 +1,166 @@
+"""Lowering: what native code a step of a plan becomes, given where its operands and results lie.
+
+What may enter: for each kind of node, the choice of its kernels. A node without an entry is a host step: the op's own
+NumPy evaluation, between two native runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphad.execute.native import products
+from graphad.execute.native.code import Module
+from graphad.execute.native.kernel import Kernel
+from graphad.execute.native.nest import Nest, nest_of
+from graphad.execute.native.nest_code import nest_kernels, partial_bytes
+from graphad.execute.native.regions import NONE, Region
+from graphad.ir.graph import Graph, flat_containers
+from graphad.ir.leaf import Input
+from graphad.ir.node import Node, Value
+from graphad.ir.op import Op
+from graphad.ir.types import DTYPE_NAMES, TensorType
+from graphad.ops.product import Matmul
+from graphad.ops.shape import Reshape
+
+Array = np.ndarray[Any, Any]
+
+INSTRUCTIONS_PER_NS = 4.0
+"""Vector instructions that a thread completes a nanosecond, for estimates of work."""
+BYTES_PER_NS = 12.0
+FLOPS_PER_NS = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """The native form of a step.
+
+    Attributes:
+        kernels: run one after the other, each when all threads have finished the one before.
+        nanoseconds: expected time of one thread.
+        workspace: bytes of one more buffer, behind the results, that the kernels share.
+        shares: the part of the time that each kernel takes.
+    """
+
+    kernels: tuple[Kernel, ...]
+    nanoseconds: float
+    workspace: int = 0
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Return the part of the time that each kernel takes: nearly all of it is the first's."""
+        return (1.0, *(0.0 for _ in self.kernels[1:]))
+
+
+Lower = Callable[[Module, Node, Sequence[Array], Sequence[Array]], Lowered | None]
+
+_TABLE: dict[type[Op], Lower] = {}
+
+
+def lowers_step(*classes: type[Op]) -> Callable[[Lower], Lower]:
+    """Enter a function as the lowering of steps of these classes."""
+
+    def enter(function: Lower) -> Lower:
+        for cls in classes:
+            _TABLE[cls] = function
+        return function
+
+    return enter
+
+
+def lowered(module: Module, node: Node, operands: Sequence[Array], results: Sequence[Array]) -> Lowered | None:
+    """Enter the kernels of a step into the module and return their use; None where the op has no native code.
+
+    The arrays tell types and strides only.
+    """
+    if isinstance(node.op, Region):
+        return region_lowered(module, node.op, operands)
+    found = _TABLE.get(type(node.op))
+    return None if found is None else found(module, node, operands, results)
+
+
+def element_strides(array: Array) -> tuple[int, ...]:
+    """Return the strides of an array in elements."""
+    return tuple([s // array.itemsize for s in array.strides])
+
+
+def region_lowered(module: Module, region: Region, operands: Sequence[Array]) -> Lowered:
+    """Enter the loop nest of a region."""
+    nest = nest_of(region, [element_strides(x) for x in operands])
+    kernels = nest_kernels(module, nest)
+    return Lowered(tuple(kernels), nest_nanoseconds(nest), partial_bytes(nest) if len(kernels) > 1 else 0)
+
+
+def nest_nanoseconds(nest: Nest) -> float:
+    """Return the expected time of a nest on one thread."""
+    return nest.work() / max(nest.lanes, 1) / INSTRUCTIONS_PER_NS
+
+
+def lowered_copy(module: Module, source: Array, target: Array) -> Lowered | None:
+    """Enter a copy between arrays of one shape; None for element types that native code does not move."""
+    moved = source.dtype.itemsize
+    if moved not in (1, 2, 4, 8) or not target.flags.c_contiguous or not source.size:
+        return None
+    type_ = TensorType(np.dtype(f"uint{8 * moved}"), source.shape)
+    frame = [n for n in source.shape if n != 1]
+    axes = iter(range(len(frame)))
+    anchor = tuple([NONE if n == 1 else next(axes) for n in source.shape])
+    leaf = Node(Input("x", type_), (), (type_,), None, "", "forward", 0)
+    value = Value(leaf, 0)
+    body = Graph("copy", (value,), (value,), ("x",), ("out",), *flat_containers(1, 1))
+    return region_lowered(module, Region(body, tuple(frame), (), (anchor,)), [source])
+
+
+@lowers_step(Reshape)
+def _reshape(module: Module, node: Node, operands: Sequence[Array], results: Sequence[Array]) -> Lowered | None:
+    """A reshape that moves elements: its operand, in order, into its result."""
+    return lowered_copy(module, operands[0], results[0].reshape(operands[0].shape))
+
+
+@lowers_step(Matmul)
+def _matmul(module: Module, node: Node, operands: Sequence[Array], results: Sequence[Array]) -> Lowered | None:
+    product = product_of(operands[0], operands[1], results[0])
+    if product is None:
+        return None
+    kernel = products.product_kernel(module, product)
+    flops = 2.0 * product.batch * product.m * product.n * product.k
+    moved = sum(x.nbytes for x in (*operands, *results))
+    return Lowered((kernel,), max(flops / FLOPS_PER_NS, moved / BYTES_PER_NS))
+
+
+def product_of(a: Array, b: Array, c: Array) -> products.Product | None:
+    """Describe ``c = a @ b``; None where native code does not compute it."""
+    kind = DTYPE_NAMES.get(c.dtype)
+    if kind not in ("f32", "f64") or c.size == 0 or a.shape[-1] == 0:
+        return None
+    found = [_stacked(x) for x in (a, b, c)]
+    if any(x is None for x in found):
+        return None
+    strides_a, strides_b, strides_c = ((s // c.itemsize for s in x.strides) for x in found if x is not None)
+    batch = int(np.prod(c.shape[:-2]))
+    return products.Product(
+        kind,
+        batch,
+        c.shape[-2],
+        c.shape[-1],
+        a.shape[-1],
+        tuple(strides_a),  # type: ignore[arg-type]  # three axes
+        tuple(strides_b),  # type: ignore[arg-type]
+        tuple(strides_c),  # type: ignore[arg-type]
+    )
+
+
+def _stacked(x: Array) -> Array | None:
+    """Return a stack of matrices as a view with one leading axis; None where it would take a copy."""
+    if x.ndim == 2:
+        return x[None]
+    if x.ndim == 3:
+        return x
+    shape = (int(np.prod(x.shape[:-2])), *x.shape[-2:])
+    try:
+        return np.reshape(x, shape, copy=False)
+    except ValueError:
+        return None

@@ -1,0 +1,129 @@
+"""Exponentials: e^x, 2^x, e^x - 1.
+
+x = n log(2) + r with |r| <= log(2) / 2, reduced by Cody and Waite with fused products (n log(2) is exact in them, so the
+first step is exact), and e^r by a polynomial. n comes from adding 1.5 * 2^mantissa, whose sum holds it in its lowest
+bits, and goes into the exponent by integer arithmetic. Coefficients are minimax fits (Remez exchange, 48 digits).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from graphad.execute.native.lanes import Lanes
+from graphad.execute.native.maths.compensated import polynomial_in_two
+from graphad.execute.native.maths.formats import at_least, at_most, format_of, power_of_two, two_powers_of_two
+
+LOG2_E = 1 / math.log(2)
+
+EXP_TERMS = {
+    "f64": (0.5000000000000006, 0.1666666666666667, 0.041666666666573066, 0.008333333333326136, 0.001388888893251479,
+            0.00019841269874820892, 2.4801504313769817e-05, 2.7557255399858758e-06, 2.762637107227717e-07,
+            2.510521715246786e-08),
+    "f32": (0.49999994, 0.16666521, 0.04166839, 0.008368717, 0.0013814582),
+}  # fmt: skip
+"""(e^r - 1 - r) / r^2: relative error of e^r below 2^-56 (f64) and 2^-28 (f32)."""
+
+EXPM1_TERMS = {
+    "f64": EXP_TERMS["f64"],
+    "f32": (0.5, 0.16666667, 0.04166635, 0.008333298, 0.0013941119, 0.00019899286),
+}
+"""The same, with a relative error of e^r - 1 below 2^-55 (f64) and 2^-28 (f32)."""
+
+EXP2_TERMS = {
+    "f64": (0.6931471805599457, 0.24022650695910097, 0.05550410866479039, 0.009618129107606998, 0.0013333558153439725,
+            0.0001540353044157905, 1.5252727385771548e-05, 1.3215442671440965e-06, 1.0180647312690054e-07,
+            7.072571149459942e-09, 4.0781370659489415e-10),
+    "f32": (0.6931472, 0.2402265, 0.05550327, 0.009618057, 0.001340043, 0.00015461448),
+}  # fmt: skip
+"""(2^r - 1) / r."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where a function of a format leaves its range: at `low` and below it is 0, at `high` and above it overflows."""
+
+    low: float
+    high: float
+
+
+EXP_BOUNDS = {"f64": Bounds(-746.0, 710.0), "f32": Bounds(-104.0, 89.0)}
+EXP2_BOUNDS = {"f64": Bounds(-1076.0, 1025.0), "f32": Bounds(-151.0, 129.0)}
+EXPM1_LOW = {"f64": -40.0, "f32": -20.0}
+"""Below, e^x - 1 is -1."""
+
+
+def reduced(x: Lanes, offset: int) -> tuple[Lanes, Lanes, Lanes]:
+    """Take ``x = n log(2) + high + low`` apart, n an integer, |high + low| <= log(2) / 2; `high` is exact.
+
+    Returns:
+        1.5 * 2^mantissa + offset + n, high and low.
+    """
+    form = format_of(x)
+    shift = form.round_to_integer + offset
+    shifted = x.fma(LOG2_E, shift)
+    whole = shifted - shift
+    return shifted, whole.fma(-form.ln2, x), whole * -form.ln2_low
+
+
+def expm1_near_zero(high: Lanes, low: Lanes) -> Lanes:
+    """e^(high + low) - 1 for |high + low| <= log(2) / 2, with an error that is small beside 1."""
+    r = high + low
+    square = r * r
+    return high + square.fma(polynomial_in_two(r, square, EXP_TERMS[r.kind]), low)
+
+
+def exp_inside(x: Lanes) -> Lanes:
+    """e^x for x within its bounds, or nan."""
+    shifted, high, low = reduced(x, 2 * format_of(x).bias)
+    first, second = two_powers_of_two(shifted)
+    return expm1_near_zero(high, low).fma(first, first) * second
+
+
+def exp(x: Lanes) -> Lanes:
+    """y = e^x; 0 and inf beyond the format, denormals rounded once.
+
+    Args:
+        x: f32 or f64.
+    """
+    bounds = EXP_BOUNDS[x.kind]
+    return exp_inside(at_most(at_least(x, bounds.low), bounds.high))
+
+
+def exp2(x: Lanes) -> Lanes:
+    """y = 2^x; exact at integers, 0 and inf beyond the format, denormals rounded once.
+
+    Args:
+        x: f32 or f64.
+    """
+    bounds, form = EXP2_BOUNDS[x.kind], format_of(x)
+    x = at_most(at_least(x, bounds.low), bounds.high)
+    shift = form.round_to_integer + 2 * form.bias
+    shifted = x + shift
+    r = x - (shifted - shift)
+    first, second = two_powers_of_two(shifted)
+    return (polynomial_in_two(r, r * r, EXP2_TERMS[x.kind]) * r).fma(first, first) * second
+
+
+def expm1(x: Lanes) -> Lanes:
+    """y = e^x - 1, accurate near 0; -0.0 at -0.0, inf where it overflows.
+
+    With e^r = 1 + r + t it is (2^n - 1) + 2^n r + 2^n t, of which the first two are added without error.
+
+    Args:
+        x: f32 or f64.
+    """
+    form = format_of(x)
+    inside = at_most(at_least(x, EXPM1_LOW[x.kind]), EXP_BOUNDS[x.kind].high)
+    # Half of the power: 2^n itself may overflow where the result does not.
+    shifted, high, low = reduced(inside, form.bias - 1)
+    half_power = power_of_two(shifted, x.kind)
+    r = high + low
+    square = r * r
+    t = square.fma(polynomial_in_two(r, square, EXPM1_TERMS[x.kind]), low)
+    rest = half_power - 0.5
+    leading = half_power.fma(high, rest)
+    error = half_power.fma(high, rest - leading)
+    total = leading + half_power.fma(t, error)
+    # Near 0 the result is x, which half of it may not represent.
+    return (x.abs() < form.round_to_integer**-1).select(x, total + total)

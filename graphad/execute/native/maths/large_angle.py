@@ -1,0 +1,127 @@
+"""Reduction of large angles by Payne and Hanek: a rarely called function on a few lanes in memory."""
+
+from __future__ import annotations
+
+import math
+
+from graphad.execute.native.code import Code, Module
+from graphad.execute.native.lanes import Lanes, constant, load, store
+
+_NAME = "graphad_large_angles"
+_BITS = 64 * 20
+"""Bits of 2/pi in the table: the largest exponent, 192 bits for the product's precision, and a word of zeros before."""
+
+
+def _two_over_pi() -> int:
+    """Return floor(2/pi 2^(_BITS - 64)), by Machin's formula in integers."""
+    scale = 1 << (_BITS + 64)
+
+    def arctan_of_inverse(n: int) -> int:
+        term, total, k = scale // n, 0, 0
+        while term:
+            total += (-1) ** k * term // (2 * k + 1)
+            term //= n * n
+            k += 1
+        return total
+
+    pi = 4 * (4 * arctan_of_inverse(5) - arctan_of_inverse(239))
+    return (2 * scale << (_BITS - 64)) // pi
+
+
+def _table(module: Module) -> str:
+    bits = _two_over_pi()
+    words = [(bits >> (_BITS - 64 * (k + 1))) & (2**64 - 1) for k in range(_BITS // 64)]
+    return module.table("graphad_two_over_pi", "i64", [str(w - (w >> 63 << 64)) for w in words])
+
+
+def _define(module: Module) -> None:
+    """Define ``void graphad_large_angles(ptr x, ptr r, ptr q, i64 n)``: q[k] pi/2 + r[k] = x[k] >= 2, q modulo 4.
+
+    x and r are f64, q is i64; r is within one unit in the last place, and nan where x is infinite or nan;
+    of smaller x they mean nothing. x = m 2^e with
+    m < 2^53. Bits of 2/pi whose product with x is a multiple of 4 are left out; of the others the first 192 give
+    the quadrant, and the fraction to 2^-137, while no f64 comes nearer to a multiple of pi/2 than 2^-61.
+    """
+    table = _table(module)
+    code = module.function(
+        _NAME,
+        "void",
+        [("ptr", "x"), ("ptr", "r"), ("ptr", "q"), ("i64", "n")],
+        "nounwind noinline cold",
+        "internal",
+    )
+    with code.loop("0", "%n") as k:
+        places = {name: code.value(f"getelementptr i64, ptr %{name}, i64 {k}") for name in "xrq"}
+        x = load(code, "f64", places["x"])
+        r, quadrant = _one(code, table, x)
+        store(r, places["r"])
+        store(quadrant, places["q"])
+    code.line("ret void")
+
+
+def _one(code: Code, table: str, x: Lanes) -> tuple[Lanes, Lanes]:
+    """Return r and the quadrant of one angle."""
+    bits = x.bitcast("u64")
+    exponent = bits >> 52
+    mantissa = (bits & (2**52 - 1)) | 2**52
+    finite = exponent < 2047
+    usual = finite & (exponent > 1023)
+    # The first bit of weight 2 or less stands at e - 1, e = exponent - 1075, counted behind the point and the 64 zeros.
+    position = usual.select(exponent, 1075) + (64 - 1075 - 2)
+    shift = (position & 63).convert("u128")
+    place = code.value(f"getelementptr i64, ptr {table}, i64 {(position >> 6).text}")
+    words = []
+    for k in range(4):
+        word = load(code, "u64", code.value(f"getelementptr i64, ptr {place}, i64 {k}"))
+        words.append(word.convert("u128"))
+    # Three words of 2/pi from `position` on, and their product with the mantissa modulo 2^192.
+    high, middle, low = (
+        (((words[k] << 64) | words[k + 1]) << shift >> 64).convert("u64").convert("u128") for k in range(3)
+    )
+    wide = mantissa.convert("u128")
+    carry = ((wide * low) >> 64) + wide * middle
+    product = carry + ((wide * high) << 64)
+    # product / 2^126 is x 2/pi modulo 4: two bits of quadrant, rounded, and a signed fraction.
+    quadrant = ((product + (1 << 125)) >> 126).convert("u64")
+    fraction = (product << 2).bitcast("i128")
+    negative = fraction < 0
+    size = negative.select(-fraction, fraction).bitcast("u128")
+    code.module.declare("llvm.ctlz.i128", "i128", ["i128", "i1"])
+    zeros = Lanes(code, "u128", 1, code.call("i128", "llvm.ctlz.i128", [("i128", size.text), ("i1", "false")]))
+    size = size << zeros
+    first = (size >> 75).convert("u64").convert("f64")
+    second = ((size >> 22).convert("u64") & (2**53 - 1)).convert("f64") * 2.0**-53
+    scale = ((1023 - 53 - zeros.convert("u64")) << 52).bitcast("f64")
+    half_pi, rest = math.pi / 2, 6.123233995736766e-17
+    main = first * half_pi
+    error = first.fma(half_pi, -main)
+    r = (main + (second.fma(half_pi, first.fma(rest, error)))) * scale
+    nan = constant(code, "f64", math.nan)
+    return finite.select(negative.select(-r, r), nan), quadrant
+
+
+def reduce_large(size: Lanes, limit: float, rest: Lanes, quadrant: Lanes) -> tuple[Lanes, Lanes]:
+    """Return `rest` and `quadrant`, computed anew where `size` is above `limit`: ``size = quadrant pi/2 + rest``.
+
+    A branch that is hardly ever taken: with one lane beyond, all lanes go through memory.
+    """
+    code, count, kind = size.code, size.count, size.kind
+    if not code.module.has(_NAME):
+        _define(code.module)
+    large = size > limit
+    then, after, before = code.new_label("large"), code.new_label("angles"), code.block
+    code.branch(large.any().text, then, after)
+    code.place(then)
+    slots = [code.slot("i64", count) for _ in range(3)]
+    store(size.convert("f64"), slots[0])
+    arguments = ", ".join(f"ptr {slot}" for slot in slots)
+    code.line(f"call void @{_NAME}({arguments}, i64 {count})")
+    other = large.select(load(code, "f64", slots[1], count).convert(kind), rest)
+    other_quadrant = large.select(load(code, "u64", slots[2], count).convert(quadrant.kind), quadrant)
+    code.jump(after)
+    code.place(after)
+    merged = [
+        a.with_(f"phi {a.type} [ {a.text}, %{before} ], [ {b.text}, %{then} ]")
+        for a, b in ((rest, other), (quadrant, other_quadrant))
+    ]
+    return merged[0], merged[1]

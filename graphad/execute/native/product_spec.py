@@ -1,0 +1,66 @@
+"""The description of a matrix product: sizes, strides, alpha, beta.
+
+What may enter: what every kind of product kernel needs to know about the product it computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+Strides = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """``C[b] = alpha * A[b] @ B[b] + beta * C0[b]``.
+
+    Attributes:
+        kind: "f32" or "f64".
+        batch, m, n, k: A is batch x m x k, B batch x k x n, C batch x m x n.
+        strides_a, strides_b, strides_c: (batch, row, column) in elements.
+        alpha, beta: numbers.
+        strides_c0: of C0, in a buffer of its own; None: C0 is what C holds. Without beta, C0 is not read.
+    """
+
+    kind: str
+    batch: int
+    m: int
+    n: int
+    k: int
+    strides_a: Strides
+    strides_b: Strides
+    strides_c: Strides
+    alpha: float = 1.0
+    beta: float = 0.0
+    strides_c0: Strides | None = None
+
+    @property
+    def addend(self) -> Strides | None:
+        """Return the strides of C0; None if nothing is added."""
+        if self.beta == 0.0:
+            return None
+        return self.strides_c if self.strides_c0 is None else self.strides_c0
+
+    @property
+    def buffers(self) -> tuple[str, ...]:
+        """Return the buffers of the kernel, in order."""
+        if self.beta != 0.0 and self.strides_c0 is not None:
+            return ("a", "b", "c0", "c")
+        return ("a", "b", "c")
+
+    def transposed(self) -> Product:
+        """Return ``C.T = alpha * B.T @ A.T + beta * C0.T``."""
+        return replace(
+            self,
+            m=self.n,
+            n=self.m,
+            strides_a=flipped(self.strides_b),
+            strides_b=flipped(self.strides_a),
+            strides_c=flipped(self.strides_c),
+            strides_c0=None if self.strides_c0 is None else flipped(self.strides_c0),
+        )
+
+
+def flipped(strides: Strides) -> Strides:
+    """Return the strides of the transposed matrix."""
+    return strides[0], strides[2], strides[1]

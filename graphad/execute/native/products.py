@@ -1,0 +1,64 @@
+"""Matrix products: which kernel computes ``C = alpha * A @ B + beta * C0``.
+
+What may enter: the choice. `blas_products` calls BLAS on a thread's block; `panels` writes loops around the register
+tiles of `microkernel`. Whatever is chosen, the blocks have boundaries that do not depend on the number of threads, so
+neither do the bits of the result.
+"""
+
+from __future__ import annotations
+
+from graphad.execute.native import blas as blas_libraries
+from graphad.execute.native.blas import Blas
+from graphad.execute.native.blas_products import blas_kernel, expressible
+from graphad.execute.native.code import Module
+from graphad.execute.native.kernel import Kernel
+from graphad.execute.native.panels import panel_kernel
+from graphad.execute.native.product_spec import Product
+from graphad.execute.native.target import host
+
+__all__ = ["Product", "prefers_loops", "product_kernel"]
+
+BLAS_FROM = 48**3
+"""Multiplications of one member of a batch from which BLAS is called, if there is one."""
+
+FEW_MULTIPLICATIONS = 256
+
+
+def prefers_loops(product: Product) -> bool:
+    """Tell whether a product is so small that loops of multiply and add, fused with their neighbours, are better."""
+    p = product
+    return p.m * p.n * p.k * p.batch <= FEW_MULTIPLICATIONS
+
+
+def product_kernel(module: Module, product: Product) -> Kernel:
+    """Enter the best kernel for a product into a module, and return its use.
+
+    The pointers are those of A, B, (C0,) C. The sums run over ascending k with fused multiply-add; they differ from
+    NumPy's by rounding only: at most ``2 * k * eps * (|A| @ |B|)``.
+    """
+    return generated_or_blas(module, product, blas_libraries.find())
+
+
+def generated_or_blas(module: Module, product: Product, blas: Blas | None) -> Kernel:
+    """Enter the best kernel, given a BLAS or none."""
+    p, order = oriented(product)
+    if blas is not None and p.m * p.n * p.k >= BLAS_FROM and p.m > 1 and p.n > 1 and expressible(p):
+        return by_blas(module, p, order, blas)
+    return panel_kernel(module, p, order, host().vector_bytes)
+
+
+def by_blas(module: Module, product: Product, order: tuple[int, int], blas: Blas) -> Kernel:
+    """Enter the kernel that calls BLAS for an oriented product."""
+    by_rows = product.m >= product.n
+    length = product.m if by_rows else product.n
+    return blas_kernel(module, product, order, blas, 48 if length >= 96 else 16, by_rows)
+
+
+def oriented(product: Product) -> tuple[Product, tuple[int, int]]:
+    """Return a product or its transpose, so that the rows of C are contiguous, and the places of its A and B."""
+    p = product
+    contiguous_rows = p.strides_c[2] == 1 or p.n == 1
+    contiguous_columns = p.strides_c[1] == 1 or p.m == 1
+    if contiguous_columns and (not contiguous_rows or p.n == 1):
+        return p.transposed(), (1, 0)
+    return p, (0, 1)

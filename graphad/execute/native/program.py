@@ -1,0 +1,278 @@
+"""The native executor: a plan as machine code, with NumPy's own steps in between where an op has no native code.
+
+Binding is the reference executor's: the same buffers, the same views, the same copies. What differs is what a step
+becomes: kernels that machine code walks through, thread by thread, or a call into Python ("host step").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphad.execute.native import blas
+from graphad.execute.native.code import Module
+from graphad.execute.native.kernel import Kernel
+from graphad.execute.native.lowering import Lowered, lowered, lowered_copy
+from graphad.execute.native.target import Loaded, define, load
+from graphad.execute.native.threads import default_threads, pool
+from graphad.execute.native.walker import ALONE, BARRIER, STEP, StepTable, step_table
+from graphad.execute.reference import Program, aligned_empty
+from graphad.ir.collector import collector_paused
+from graphad.ir.node import Node
+from graphad.plan.plan import Plan
+
+Array = np.ndarray[Any, Any]
+
+SMALL_NS = 3_000.0
+"""Expected nanoseconds of a step below which one thread runs it rather than all: meeting costs about as much."""
+SINGLE_NS = 30_000.0
+"""Expected nanoseconds of a whole program below which no other thread is woken."""
+BRIEF_NS = 15_000.0
+"""Expected nanoseconds of a program that does not release Python's lock."""
+
+FIXED = -1
+"""In place of a slot: an address that never changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A buffer of a step: at an address, or at an offset from what a call brings into a slot.
+
+    Attributes:
+        slot: the slot, or FIXED.
+        at: address or offset of its first element.
+        low, high: the bytes it spans (as `at`).
+    """
+
+    slot: int
+    at: int
+    low: int
+    high: int
+
+    def overlaps(self, other: Place) -> bool:
+        """Tell whether two places share bytes. What a call brings never overlaps the program's own memory."""
+        return self.slot == other.slot and self.low < other.high and other.low < self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One native step: a kernel, what it reads and writes, what it should take, and the node it comes from."""
+
+    kernel: Kernel
+    read: tuple[Place, ...]
+    written: tuple[Place, ...]
+    nanoseconds: float
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class HostStep:
+    """A call into Python: the next of the program's calls."""
+
+    node: Node
+
+
+class NativeProgram(Program):
+    """A plan bound to memory and compiled: `run` takes the arrays of one call and gives its results."""
+
+    @collector_paused()
+    def __init__(self, plan: Plan, state: Mapping[int, Array], threads: int | None = None) -> None:
+        """Allocate the arena, bind every step, and compile; `threads` is the most that a call uses."""
+        self.module = Module()
+        self.order: list[Step | HostStep] = []
+        self.threads = default_threads() if threads is None else threads
+        self._templates: dict[int, Array] = {}
+        self._roots: dict[int, tuple[int, int]] = {}
+        self._kept: list[Any] = []
+        super().__init__(plan, state)
+        self._compile()
+
+    # Binding.
+
+    def _bind_steps(self) -> None:
+        graph = self.plan.graph
+        types = [v.type for k, v in enumerate(graph.inputs) if k not in self._state]
+        types += graph.output_types[: self.plan.results]
+        for slot, type_ in enumerate(types):
+            self._templates[slot] = np.empty(type_.shape, type_.dtype)  # type: ignore[arg-type]  # static
+            self._roots[slot] = (slot, 0)
+        super()._bind_steps()
+
+    def _slot(self, view: Callable[[Array], Any], operand: int) -> int:
+        slot = super()._slot(view, operand)
+        template = self._templates[operand]
+        made = self._templates[slot] = np.asarray(view(template))
+        root, offset = self._roots[operand]
+        self._roots[slot] = (root, offset + _address(made) - _address(template))
+        return slot
+
+    def _bind_step(self, node: Node) -> None:
+        outs = [self._made(value) for value in node.outputs]
+        operands = [self._bound[value] for value in node.inputs]
+        found = lowered(self.module, node, list(map(self._template, operands)), list(map(self._template, outs)))
+        if found is None:
+            super()._bind_step(node)
+            return
+        for value, out in zip(node.outputs, outs, strict=True):
+            self._bound[value] = out
+        self._add_native(found, node, operands, outs)
+
+    def _add_native(
+        self, found: Lowered, node: Node, operands: Sequence[Array | int], outs: Sequence[Array | int]
+    ) -> None:
+        read = tuple(map(self._place, operands))
+        written = tuple(map(self._place, outs))
+        if found.workspace:
+            room = aligned_empty(found.workspace)
+            self._kept.append(room)
+            written = (*written, self._place(room))
+        for kernel, share in zip(found.kernels, found.shares, strict=True):
+            self.order.append(Step(kernel, read, written, found.nanoseconds * share, node))
+
+    def _add(self, node: Node, function: Callable[..., Any], arguments: list[Any]) -> None:
+        if function is np.copyto:
+            target, source = arguments
+            found = lowered_copy(self.module, self._template(source), self._template(target))
+            if found is not None:
+                self._add_native(found, node, [source], [target])
+                return
+        self.order.append(HostStep(node))
+        super()._add(node, function, arguments)
+
+    def _template(self, bound: Array | int) -> Array:
+        return self._templates[bound] if isinstance(bound, int) else bound
+
+    def _place(self, bound: Array | int) -> Place:
+        array = self._template(bound)
+        low, high = np.lib.array_utils.byte_bounds(array) if array.size else (_address(array),) * 2
+        if isinstance(bound, int):
+            slot, at = self._roots[bound]
+            start = _address(array)
+            return Place(slot, at, at + low - start, at + high - start)
+        return Place(FIXED, _address(array), low, high)
+
+    # Compiling.
+
+    def _compile(self) -> None:
+        """Compile the kernels and lay the steps out as tables, one for each run of native steps."""
+        self._loaded: Loaded | None = None
+        steps = [step for step in self.order if isinstance(step, Step)]
+        if steps:
+            library = blas.find()
+            if library is not None:
+                define(library.symbols())
+                pool().quiet(library.get_threads, library.set_threads)
+            self._loaded = load(self.module.text())
+        self._lay_out(steps)
+
+    def _lay_out(self, steps: Sequence[Step]) -> None:
+        places = [place for step in steps for place in (*step.read, *step.written)]
+        self._table = np.array([p.at if p.slot == FIXED else 0 for p in places], np.int64).view(np.uint64)
+        cells = [k for k, p in enumerate(places) if p.slot != FIXED]
+        self._cells = np.array(cells, np.int64)
+        self._cell_slots = np.array([places[k].slot for k in cells], np.int64)
+        self._cell_offsets = np.array([places[k].at for k in cells], np.int64).view(np.uint64)
+        total = sum(step.nanoseconds for step in steps)
+        self.expected_ns = total
+        threads = 1 if total < SINGLE_NS else self.threads
+        sizes = np.array([n for step in steps for n in step.kernel.sizes] or [0], np.int64)
+        rows = np.zeros(len(steps), STEP)
+        flags = _flags(self.order) if threads > 1 else [0] * len(steps)
+        cell = at = 0
+        addresses: dict[str, int] = {}
+        for row, step, flag in zip(rows, steps, flags, strict=True):
+            name = step.kernel.name
+            if name not in addresses:
+                assert self._loaded is not None
+                addresses[name] = self._loaded.address(name)
+            row["kernel"] = addresses[name]
+            row["pointers"] = self._table.ctypes.data + 8 * cell
+            row["sizes"] = sizes.ctypes.data + 8 * at
+            row["extent"], row["multiple"], row["flags"] = step.kernel.extent, step.kernel.multiple, flag
+            cell += len(step.read) + len(step.written)
+            at += len(step.kernel.sizes)
+        scratch = max([step.kernel.scratch for step in steps], default=0)
+        self._steps: StepTable = step_table(
+            rows,
+            scratch,
+            threads,
+            products=any("gemm" in step.kernel.name or "blas" in step.kernel.name for step in steps),
+            brief=total < BRIEF_NS,
+            kept=(sizes, self._table, self._loaded, *self._kept),
+        )
+        self._segments = _segments(self.order)
+        self._hosts = bool(self._calls)
+        self._pool = pool()
+
+    # Running.
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """Run all steps on the call's arguments: dense arrays of the graph's types, in order, state left out.
+
+        Raises what the reference executor raises for the same values.
+        """
+        if self._hosts:
+            return super().run(inputs)
+        results = [np.empty(shape, dtype) for shape, dtype in self._results]
+        self._patch(inputs, results)
+        self._pool.run(self._steps)
+        return results
+
+    def _patch(self, inputs: Sequence[Array], results: Sequence[Array]) -> None:
+        """Enter the addresses of what a call brings into the steps' pointers."""
+        if len(self._cells):
+            bases = np.array([_address(x) for x in (*inputs, *results)], np.uint64)
+            self._table[self._cells] = bases[self._cell_slots] + self._cell_offsets
+
+    def _execute(self, given: Sequence[Any]) -> None:
+        self._patch(given[: self._inputs], given[self._inputs : self._inputs + len(self._results)])
+        for native, first, last in self._segments:
+            if native:
+                self._pool.run(self._steps, first, last)
+            else:
+                self._make_calls(self._calls[first:last], self._nodes[first:last])
+
+
+def _address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _segments(order: Sequence[Step | HostStep]) -> list[tuple[bool, int, int]]:
+    """Return runs of steps of one kind: whether they are native, the number of the first, and behind the last."""
+    found: list[tuple[bool, int, int]] = []
+    done = {True: 0, False: 0}
+    for item in order:
+        native = isinstance(item, Step)
+        at = done[native]
+        done[native] += 1
+        if found and found[-1][0] == native:
+            found[-1] = (native, found[-1][1], at + 1)
+        else:
+            found.append((native, at, at + 1))
+    return found
+
+
+def _flags(order: Sequence[Step | HostStep]) -> list[int]:
+    """Return the flags of the native steps: who runs them, and where all must meet before."""
+    flags: list[int] = []
+    since: list[tuple[Step, bool]] = []
+    for item in order:
+        if isinstance(item, HostStep):
+            since = []  # a run ends before a host step: all have finished
+            continue
+        alone = item.kernel.extent == 1 or item.nanoseconds < SMALL_NS
+        waits = any(_depends(item, other) for other, other_alone in since if not (alone and other_alone))
+        if waits:
+            since = []
+        since.append((item, alone))
+        flags.append((ALONE if alone else 0) | (BARRIER if waits else 0))
+    return flags
+
+
+def _depends(later: Step, earlier: Step) -> bool:
+    """Tell whether a step must wait for another: one of them writes what the other reads or writes."""
+    written = any(w.overlaps(p) for w in earlier.written for p in (*later.read, *later.written))
+    return written or any(w.overlaps(p) for w in later.written for p in earlier.read)

@@ -1,0 +1,215 @@
+"""Programs: a table of steps in memory, and the machine-code loop that walks it.
+
+What may enter: how steps and programs lie in memory, and how a thread finds its share of a step. Every thread of a run
+walks the same steps and takes its part of each; where the table says so, it waits for the others first::
+
+    struct Step    { ptr kernel; ptr pointers; ptr sizes; i64 extent; i64 multiple; i64 flags }
+    struct Program { ptr steps; i64 count; ptr scratch; i64 stride; i64 threads; i64 flags }
+
+The shares of a step are a partition of [0, extent) into contiguous, even parts that begin at multiples of `multiple`:
+what a kernel computes does not depend on how many threads there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from graphad.execute.native import control
+from graphad.execute.native.code import Code, Module
+from graphad.execute.native.meeting import read
+
+STEP: Final = np.dtype(
+    [
+        ("kernel", np.uint64),
+        ("pointers", np.uint64),
+        ("sizes", np.uint64),
+        ("extent", np.int64),
+        ("multiple", np.int64),
+        ("flags", np.int64),
+    ]
+)
+"""A step as it lies in memory: addresses, the parallel axis, flags."""
+
+BARRIER: Final = 1
+"""Flag: all threads have finished the steps before this one when it begins."""
+ALONE: Final = 2
+"""Flag: thread 0 runs the whole step, the others go on."""
+
+PROGRAM: Final = np.dtype(
+    [
+        ("steps", np.uint64),
+        ("count", np.int64),
+        ("scratch", np.uint64),
+        ("stride", np.int64),
+        ("threads", np.int64),
+        ("flags", np.int64),
+    ]
+)
+"""A program as it lies in memory."""
+
+PRODUCTS: Final = 1
+"""Flag: some step calls the outside library of matrix products, which must keep to one thread meanwhile."""
+
+STEPS, COUNT, SCRATCH, STRIDE, THREADS, FLAGS = (PROGRAM.fields[name][1] for name in PROGRAM.names or ())  # type: ignore[index]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepTable:
+    """A program in memory, ready to run; one run at a time, because its buffers and scratch are shared.
+
+    Attributes:
+        steps: array of STEP.
+        header: array of one PROGRAM.
+        address: address of the header: what machine code takes.
+        threads: most threads of a run.
+        brief: a run is so short that it may keep Python's lock.
+        scratch: workspace of all threads.
+        kept: whatever else must stay alive: pointer tables, sizes, loaded code.
+    """
+
+    steps: np.ndarray[Any, Any]
+    header: np.ndarray[Any, Any]
+    address: int
+    threads: int
+    brief: bool
+    scratch: np.ndarray[Any, Any]
+    kept: tuple[Any, ...]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+def step_table(
+    steps: np.ndarray[Any, Any] | Sequence[tuple[int, ...]],
+    scratch: int = 0,
+    threads: int = 1,
+    products: bool = False,
+    brief: bool = False,
+    kept: Sequence[Any] = (),
+) -> StepTable:
+    """Lay a program out in memory.
+
+    Args:
+        steps: array of STEP, or tuples of its fields.
+        scratch: bytes of workspace a thread; each thread's part is aligned to 64.
+        threads: most threads of a run; 1 for programs below the work that pays for waking anybody.
+        products: a step calls the outside library of matrix products.
+        brief: a run takes less than some 20 us, so that releasing Python's lock would not pay.
+        kept: objects to keep alive.
+
+    Raises ValueError for a step with a multiple below 1, or fewer than one thread.
+    """
+    table = np.ascontiguousarray(steps if isinstance(steps, np.ndarray) else np.array(list(steps), STEP), STEP)
+    if len(table) and int(table["multiple"].min()) < 1:
+        raise ValueError("the multiple of a step is at least 1")
+    if threads < 1:
+        raise ValueError(f"a run has at least one thread, not {threads}")
+    stride = -(-scratch // 128) * 128
+    block = np.empty(stride * threads + 128, np.uint8)
+    begin = block.ctypes.data + -block.ctypes.data % 128
+    header = np.array(
+        [(table.ctypes.data, len(table), begin, stride, threads, PRODUCTS if products else 0)], dtype=PROGRAM
+    )
+    return StepTable(table, header, header.ctypes.data, threads, brief, block, tuple(kept))
+
+
+# The loop in machine code.
+
+_STEP_BYTES: Final = STEP.itemsize
+_WHO: Final = [("ptr", "%control"), ("i64", "%thread"), ("i64", "%threads")]
+_WALK: Final = [("ptr", "control"), ("ptr", "program"), ("i64", "first"), ("i64", "last")]
+
+
+def add_walks(module: Module) -> None:
+    """Enter walk_alone and walk_together into a module that has `meet`."""
+    _add_walk_alone(module)
+    _add_walk_together(module)
+
+
+def _step(code: Code, steps: str, index: str) -> tuple[str, ...]:
+    """Load the fields of a step: kernel, pointers, sizes, extent, and the addresses of multiple and flags."""
+    step = code.value(f"getelementptr [{_STEP_BYTES} x i8], ptr {steps}, i64 {index}")
+    kernel, pointers, sizes = (read(code, "ptr", step, offset) for offset in (0, 8, 16))
+    return step, kernel, pointers, sizes, read(code, "i64", step, 24)
+
+
+def _call(code: Code, kernel: str, pointers: str, sizes: str, begin: str, end: str, scratch: str) -> None:
+    code.line(f"call void {kernel}(ptr {pointers}, ptr {sizes}, i64 {begin}, i64 {end}, ptr {scratch})")
+
+
+def _add_walk_alone(module: Module) -> None:
+    """Enter ``void walk_alone(program, first, last)``: run steps first to last, whole, on this thread."""
+    code = module.function("walk_alone", "void", _WALK[1:], "nounwind", "internal")
+    steps = read(code, "ptr", "%program", STEPS)
+    scratch = read(code, "ptr", "%program", SCRATCH)
+    with code.loop("%first", "%last") as index:
+        _, kernel, pointers, sizes, extent = _step(code, steps, index)
+        with code.when(code.value(f"icmp sgt i64 {extent}, 0")):
+            _call(code, kernel, pointers, sizes, "0", extent, scratch)
+    code.line("ret void")
+
+
+def _add_walk_together(module: Module) -> None:
+    """Enter ``i32 walk_together(control, program, first, last, thread, threads)``.
+
+    Runs this thread's share of the steps and returns the arrivals at which all will have finished.
+    """
+    parameters = [*_WALK, ("i64", "thread"), ("i64", "threads")]
+    code = module.function("walk_together", "i32", parameters, "nounwind", "internal")
+    steps = read(code, "ptr", "%program", STEPS)
+    stride = read(code, "i64", "%program", STRIDE)
+    base = read(code, "ptr", "%program", SCRATCH)
+    own = code.value(f"mul i64 {stride}, %thread")
+    scratch = code.value(f"getelementptr i8, ptr {base}, i64 {own}")
+    threads = code.value("trunc i64 %threads to i32")
+    target = code.slot("i32", align=4)
+    code.line(f"store i32 {threads}, ptr {target}, align 4")
+    first = code.value("icmp eq i64 %thread, 0")
+    with code.loop("%first", "%last") as index:
+        step, kernel, pointers, sizes, extent = _step(code, steps, index)
+        flags = read(code, "i64", step, 40)
+        with code.when(_flag(code, flags, BARRIER)):
+            due = code.value(f"load i32, ptr {target}, align 4")
+            code.call("void", "meet", [*_WHO, ("i32", due)])
+            code.line(f"store i32 {code.value(f'add i32 {due}, {threads}')}, ptr {target}, align 4")
+        alone, shared, after = (code.new_label(stem) for stem in ("alone", "shared", "next"))
+        code.branch(_flag(code, flags, ALONE), alone, shared)
+        code.place(alone)
+        mine = code.value(f"icmp sgt i64 {extent}, 0")
+        with code.when(code.value(f"and i1 {first}, {mine}")):
+            _call(code, kernel, pointers, sizes, "0", extent, scratch)
+        code.jump(after)
+        code.place(shared)
+        begin, end = _share(code, extent, read(code, "i64", step, 32))
+        with code.when(code.value(f"icmp slt i64 {begin}, {end}")):
+            _call(code, kernel, pointers, sizes, begin, end, scratch)
+        code.jump(after)
+        code.place(after)
+    code.line(f"ret i32 {code.value(f'load i32, ptr {target}, align 4')}")
+
+
+def _flag(code: Code, flags: str, flag: int) -> str:
+    return code.value(f"icmp ne i64 {code.value(f'and i64 {flags}, {flag}')}, 0")
+
+
+def _share(code: Code, extent: str, multiple: str) -> tuple[str, str]:
+    """Return begin and end of thread ``%thread``'s part of [0, extent): units t n / T to (t + 1) n / T."""
+    code.module.declare("llvm.smin.i64", "i64", ["i64", "i64"])
+    up = code.value(f"add i64 {code.value(f'add i64 {extent}, {multiple}')}, -1")
+    units = code.value(f"udiv i64 {up}, {multiple}")
+    low = code.value(f"mul i64 {units}, %thread")
+    high = code.value(f"add i64 {low}, {units}")
+    begin = code.value(f"mul i64 {code.value(f'udiv i64 {low}, %threads')}, {multiple}")
+    past = code.value(f"mul i64 {code.value(f'udiv i64 {high}, %threads')}, {multiple}")
+    return begin, code.call("i64", "llvm.smin.i64", [("i64", past), ("i64", extent)])
+
+
+def share(extent: int, multiple: int, thread: int, threads: int) -> tuple[int, int]:
+    """Return [begin, end), the part of [0, extent) that a thread of a run takes; as the machine code does."""
+    units = -(-extent // multiple)
+    begin = units * thread // threads * multiple
+    return begin, min(units * (thread + 1) // threads * multiple, extent)
