@@ -36,6 +36,9 @@ def compile(
     updates: Mapping[str, str] | None = None,
     state: Mapping[str, Any] | None = None,
     optimize: Callable[[Graph], Graph] | None = None,
+    executor: str | None = None,
+    threads: int | None = None,
+    wait: bool = False,
 ) -> Executable:
     """Plan a graph's memory and return an Executable.
 
@@ -48,6 +51,10 @@ def compile(
         state: first values of the state, by argument name. Without it they come from `graph.initial`, or from the
             examples where these are arrays; `Executable.set_state` sets them at any time.
         optimize: the pass to run on the graph instead, for a Graph or a function.
+        executor: "native" (machine code, the default where llvmlite is installed) or "reference" (NumPy).
+        threads: most threads of a native call; GRAPHAD_THREADS, or the number of processors, if not given.
+        wait: compile machine code before this returns. Else the first calls run on the reference executor, and
+            machine code takes over when a background thread has made it.
 
     Raises:
         ExecutionError: `updates` or `state` name what the graph does not have, or types differ.
@@ -57,7 +64,8 @@ def compile(
         if examples:
             raise ExecutionError(f"graph {function.name!r} is compiled without examples: its types are known")
         graph = function if optimize is None else optimize(function)
-        return Executable(graph, updates, state)
+        made = Executable(graph, updates, state, executor, threads)
+        return made.wait() if wait else made
     traced = trace(function, *examples)
     first: dict[str, Any] = {}
     if updates:
@@ -66,7 +74,8 @@ def compile(
             if not isinstance(leaves[position], TensorType):
                 first[traced.input_names[position]] = leaves[position]
     graph = (optimize or _default_pipeline)(traced)
-    return Executable(graph, updates, _overlaid(graph, first, state or {}))
+    made = Executable(graph, updates, _overlaid(graph, first, state or {}), executor, threads)
+    return made.wait() if wait else made
 
 
 def _overlaid(graph: Graph, first: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,11 +113,15 @@ class Jitted:
         function: Callable[..., Any],
         static_argnums: Sequence[int] = (),
         optimize: Callable[[Graph], Graph] | None = None,
+        executor: str | None = None,
+        threads: int | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
         self._static = frozenset(static_argnums)
         self._optimize = optimize
+        self._executor = executor
+        self._threads = threads
         self._lock = threading.Lock()
         self._cache: OrderedDict[Key, Executable] = OrderedDict()
         self._latest: tuple[Executable, tuple[type, ...]] | None = None
@@ -187,7 +200,7 @@ class Jitted:
             [name for k, name in enumerate(names) if k not in static]
         )
         traced = trace(positional, *unflatten(container, leaves), name=self._name)
-        return Executable((self._optimize or _default_pipeline)(traced))
+        return Executable((self._optimize or _default_pipeline)(traced), None, None, self._executor, self._threads)
 
     @property
     def _name(self) -> str:
@@ -216,6 +229,8 @@ def jit(
     *,
     static_argnums: int | Sequence[int] = (),
     optimize: Callable[[Graph], Graph] | None = None,
+    executor: str | None = None,
+    threads: int | None = None,
 ) -> Any:
     """Trace, optimise and compile `function` on its first call with each signature; also a decorator.
 
@@ -223,10 +238,11 @@ def jit(
         function: a pure function of arrays, as `trace` takes it.
         static_argnums: positions of arguments that are not arrays; hashable, and part of the signature.
         optimize: the pass to run instead of the default pipeline.
+        executor, threads: as of `compile`.
 
     Returns a `Jitted`: call it; `.graph(*args)` and `.executable(*args)` show what runs.
     """
     positions = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     if function is None:
-        return lambda decorated: Jitted(decorated, positions, optimize)
-    return Jitted(function, positions, optimize)
+        return lambda decorated: Jitted(decorated, positions, optimize, executor, threads)
+    return Jitted(function, positions, optimize, executor, threads)

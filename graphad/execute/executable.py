@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from graphad.execute.arguments import builder, taker
+from graphad.execute.choice import chosen
 from graphad.execute.opening import open_groups
 from graphad.execute.reference import Program
 from graphad.execute.state import State, call_graph_of, resolve_updates, result_container
+from graphad.execute.tiers import Tiers
 from graphad.ir.collector import collector_paused
 from graphad.ir.errors import ExecutionError, SymbolicSizeError
 from graphad.ir.graph import Graph
@@ -65,7 +67,12 @@ class Executable:
 
     @collector_paused()
     def __init__(
-        self, graph: Graph, updates: Mapping[str, str] | None = None, state: Mapping[str, Any] | None = None
+        self,
+        graph: Graph,
+        updates: Mapping[str, str] | None = None,
+        state: Mapping[str, Any] | None = None,
+        executor: str | None = None,
+        threads: int | None = None,
     ) -> None:
         """Prepare `graph`.
 
@@ -75,10 +82,16 @@ class Executable:
                 leave the call's arguments, and are set at the end of each call; their new values leave the result
                 (give a value twice, under two names, to have it in both). Inputs with an initial value are state too.
             state: values of state by argument name, before `graph.initial`.
+            executor: "native" or "reference"; native where llvmlite is installed if not given.
+            threads: most threads of a native call; GRAPHAD_THREADS, or the number of processors, if not given.
 
         Raises ExecutionError for names or types that do not fit.
         """
         self._graph = graph
+        self._executor = chosen(executor)
+        if threads is not None and threads < 1:
+            raise ExecutionError(f"a call runs on at least one thread, not {threads}")
+        self._threads = threads
         pairs = resolve_updates(graph, updates or {})
         held = {k for k, name in enumerate(graph.input_names) if name in graph.initial}
         consumed = set(pairs.values())
@@ -102,16 +115,16 @@ class Executable:
         self._build = builder(result_container(graph, consumed))
         self._lock = threading.RLock()
         self._running = 0
-        self._programs: OrderedDict[tuple[tuple[str, int], ...], Program] = OrderedDict()
+        self._programs: OrderedDict[tuple[tuple[str, int], ...], Tiers] = OrderedDict()
         self._plans: OrderedDict[tuple[tuple[str, int], ...], Plan] = OrderedDict()
         self._static = graph.static
-        self._program: Program | None = None
+        self._program: Tiers | None = None
         initial = {name: graph.initial[name] for name in graph.input_names if name in graph.initial}
         self._state.assign(initial)
         if state:
             self._state.assign(state)
         if self._static:
-            self._plans[()] = plan(open_groups(self._planned), self._updates, self._results)
+            self._plans[()] = plan(self._opened(self._planned), self._updates, self._results)
 
     # What is known before it runs.
 
@@ -155,6 +168,40 @@ class Executable:
             found.input_bytes,
             found.constant_bytes,
         )
+
+    @property
+    def executor(self) -> str:
+        """Return the executor that calls run on once it is ready: "native" or "reference"."""
+        return self._executor
+
+    @property
+    def compiled(self) -> bool:
+        """Tell whether the next call (of the sizes called last) runs as it always will: on machine code, if any."""
+        with self._lock:
+            found = list(self._programs.values())[-1:]
+        return bool(found) and found[0].compiled
+
+    def wait(self) -> Executable:
+        """Compile now, or wait until the background thread has; returns the executable itself.
+
+        Of a graph with symbolic sizes, what has been called so far is compiled.
+        """
+        with self._lock:
+            if self._static and not self._programs and not self._state.missing():
+                self._program = self._bound(())
+            found = list(self._programs.values())
+        for tiers in found:
+            tiers.wait()
+        return self
+
+    def _opened(self, graph: Graph) -> Graph:
+        """Return the static graph as the executor runs it: with the groups of ops that it computes together."""
+        if self._executor == "reference":
+            return open_groups(graph)
+        from graphad.execute.native.fusion import fuse_regions
+        from graphad.execute.native.opening import open_all
+
+        return fuse_regions(open_all(graph))
 
     def report(self) -> str:
         """Describe steps, costs, memory, and the largest tensors at the peak with their user lines, as text."""
@@ -232,16 +279,15 @@ class Executable:
             program = self._program if self._static else self._program_for(inputs)
             if program is None:
                 program = self._program = self._bound(())
-            if self._running:
-                program = self._nested(program)
+            runner = self._nested(program) if self._running else program
             self._running += 1
             try:
-                results = program.run(inputs)
+                results = runner.run(inputs)
             finally:
                 self._running -= 1
         return self._build(results)
 
-    def _nested(self, program: Program) -> Program:
+    def _nested(self, program: Tiers) -> Program:
         """Return a program for a call from inside a call: it must not touch the arena in use."""
         if self._updates:
             raise ExecutionError(
@@ -249,18 +295,19 @@ class Executable:
             )
         return Program(program.plan, {})
 
-    def _program_for(self, inputs: list[Array]) -> Program:
+    def _program_for(self, inputs: list[Array]) -> Tiers:
         self._check_state()
         given = iter(inputs)
         arrays = [self._state.arrays[k] if k in self._updates else next(given) for k in range(len(self._graph.inputs))]
         return self._bound(tuple(sorted(size_binding(self._graph, arrays).items())))
 
     @collector_paused()
-    def _bound(self, binding: tuple[tuple[str, int], ...]) -> Program:
+    def _bound(self, binding: tuple[tuple[str, int], ...]) -> Tiers:
         found = self._programs.get(binding)
         if found is None:
             self._check_state()
-            found = self._programs[binding] = Program(self._plan(binding), self._state.arrays)
+            native = self._executor == "native"
+            found = self._programs[binding] = Tiers(self._plan(binding), self._state.arrays, native, self._threads)
             while len(self._programs) > BINDINGS_KEPT:
                 self._programs.popitem(last=False)
         self._programs.move_to_end(binding)
@@ -269,7 +316,7 @@ class Executable:
     def _plan(self, binding: tuple[tuple[str, int], ...]) -> Plan:
         found = self._plans.get(binding)
         if found is None:
-            bound = open_groups(self._planned.bind(**dict(binding)))
+            bound = self._opened(self._planned.bind(**dict(binding)))
             found = self._plans[binding] = plan(bound, self._updates, self._results)
             while len(self._plans) > BINDINGS_KEPT:
                 self._plans.popitem(last=False)

@@ -1,8 +1,8 @@
 """Convolution kernels: forward, pulled back to the image and to the kernel are one op, computed in one of two ways.
 
 - `convolution_pixels`: neighbouring results in the lanes of a vector, for wide results;
-- `convolution_channels`: channels out in the lanes, for small results, above all the gradient of the kernel, which as an op
-  is a convolution of the image by the results' cotangent, with batch and channels swapped.
+- `convolution_channels`: channels out in the lanes, for small results, above all the gradient of the kernel, which as
+  an op is a convolution of the image by the results' cotangent, with batch and channels swapped.
 """
 
 from __future__ import annotations

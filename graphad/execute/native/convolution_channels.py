@@ -322,7 +322,7 @@ class _Writer:
             times(code, group, c.y_strides[1]),
             times(code, o, c.y_strides[2]),
         )
-        counts = [many, images, *c.results]
+        counts: list[str | int] = [many, images, *c.results]
         sources = [1, *(plan.width * math.prod(c.results[k:]) for k in range(c.rank + 1))]
         targets = [c.y_strides[2], c.y_strides[0], *c.y_strides[3:]]
         axes = [Axis(_count(n), x, y) for n, x, y in zip(counts, sources, targets, strict=True)]

@@ -1,4 +1,4 @@
-"""Loops that the convolution kernels share: addresses, copying an image with its zeros, and the sum of products of a tile.
+"""What the convolution kernels share: addresses, copying an image with its zeros, the sums of products of a tile.
 
 What may enter: code that neither of the two ways of convolving owns.
 """

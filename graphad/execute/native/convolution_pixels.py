@@ -1,4 +1,4 @@
-"""Convolution with neighbouring results in the lanes of a vector: for wide results, forward and pulled back to the image.
+"""Convolution with neighbouring results in the lanes of a vector: for wide results.
 
 Each thread packs the kernel so that the channels out of one tile are neighbours, copies some rows of all channels of
 an image into scratch with zeros round them, and for each tile, of a few channels out by a few vectors of results,

@@ -209,7 +209,7 @@ def _phase(c: Convolution, parts: Sequence[_Part]) -> Convolution | None:
 
 
 def balanced(count: int, largest: int) -> list[tuple[int, int]]:
-    """Return (size, how many) of the fewest parts of at most `largest` that are as equal as can be, large ones first."""
+    """Return (size, how many) of the fewest, as equal as can be, parts of at most `largest`, large ones first."""
     if count == 0:
         return []
     parts = -(-count // largest)

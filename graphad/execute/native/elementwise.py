@@ -156,6 +156,18 @@ _rows("f", 50, {arithmetic.FloorDivide: _floor_divide, arithmetic.Remainder: _re
 _rows("f", 30, {arithmetic.Fmod: floats.fmod})
 
 
+# Powers
+
+
+@lowers(arithmetic.PowerScalar, kinds="iu", weight=6, serves=lambda op, dtype: op.exponent <= np.iinfo(dtype).max)  # type: ignore[attr-defined]
+def _integer_power(op: arithmetic.PowerScalar, x: Lanes) -> Lanes:
+    return integers.power_constant(x, int(op.exponent))
+
+
+# Powers of signed integers refuse negative exponents at run time; native code refuses nothing.
+_rows("u", 200, {arithmetic.Power: integers.power})
+
+
 # Selection
 
 _rows("iu", 2, {selection.Maximum: integers.maximum, selection.Minimum: integers.minimum})

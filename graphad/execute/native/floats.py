@@ -133,7 +133,7 @@ def _long_division(a: Lanes, b: Lanes) -> Lanes:
     r, d = (high.with_(f"load i64, ptr {place}") for place in (rest, left))
     code.branch((d > 0).text, body, after)
     code.place(body)
-    step = (d < 12).select(d, 12)
+    step = (d < 11).select(d, 11)
     shifted = r << step
     code.line(f"store i64 {shifted.with_(f'urem i64 {shifted.text}, {divisor.text}').text}, ptr {rest}")
     code.line(f"store i64 {(d - step).text}, ptr {left}")

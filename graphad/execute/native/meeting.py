@@ -238,9 +238,7 @@ def _add_crowded(module: Module) -> None:
 
     Tells whether a thread that has not arrived was last seen on this thread's processor.
     """
-    code = module.function(
-        "crowded", "i1", [*_MEET, ("i32", "processor")], "nounwind noinline cold", "internal"
-    )
+    code = module.function("crowded", "i1", [*_MEET, ("i32", "processor")], "nounwind noinline cold", "internal")
     code.branch(code.value("icmp slt i32 %processor, 0"), "no", "begin")
     code.place("begin")
     arrived = _place(code, "%target", "%processor")

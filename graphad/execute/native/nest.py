@@ -17,10 +17,11 @@ from graphad.execute.native.elementwise import weight
 from graphad.execute.native.lanes import bits_of
 from graphad.execute.native.regions import NONE, Anchor, Region
 from graphad.execute.native.target import host
-from graphad.ir.leaf import Constant, Input
+from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
 from graphad.ir.types import DTYPE_NAMES
+from graphad.ops.cast import Cast
 from graphad.ops.creation import Iota
 from graphad.ops.reduction import Reduction
 from graphad.plan.layout import dense_strides
@@ -270,6 +271,11 @@ def nest_of(region: Region, strides: Sequence[tuple[int, ...]]) -> Nest:
             place[value] = add(Instruction(_number(op, kind, late), (), kind, frozenset(), 0, 0))
             continue
         operands = tuple([place[v] for v in node.inputs])
+        if isinstance(op, Reduction) and not _drops(op, anchor_of[node.inputs[0].node]):
+            same = made[operands[0]].kind == kind
+            as_truth = Instruction(Cast(node.types[0].dtype), operands, kind, made[operands[0]].along, 0, 1)
+            place[value] = operands[0] if same else add(replace(as_truth, stage=made[operands[0]].stage))
+            continue
         place[value] = add(_computed(node, operands, kind, anchor_of[node], made, reduced))
     stores = tuple(
         (place[v], Access(len(body.inputs) + k, DTYPE_NAMES[v.type.dtype], _dense_along(v, anchor_of, axes)))
@@ -282,6 +288,11 @@ def nest_of(region: Region, strides: Sequence[tuple[int, ...]]) -> Nest:
         passes += 1
     draft = Nest(tuple(made), stores, (), (), None, sizes, 1, tuple(late), passes)
     return _arranged(draft, [a for a in range(axes) if a not in reduced], sorted(reduced))
+
+
+def _drops(op: Reduction, anchor: Anchor) -> bool:
+    """Tell whether a reduction goes over more than one element."""
+    return any(anchor[axis] != NONE for axis in op.axes)
 
 
 def _computed(

@@ -79,15 +79,17 @@ class NativeProgram(Program):
     """A plan bound to memory and compiled: `run` takes the arrays of one call and gives its results."""
 
     @collector_paused()
-    def __init__(self, plan: Plan, state: Mapping[int, Array], threads: int | None = None) -> None:
-        """Allocate the arena, bind every step, and compile; `threads` is the most that a call uses."""
+    def __init__(
+        self, plan: Plan, state: Mapping[int, Array], arena: Array | None = None, threads: int | None = None
+    ) -> None:
+        """Bind every step to the arena (a new one if not given) and compile; a call uses at most `threads` threads."""
         self.module = Module()
         self.order: list[Step | HostStep] = []
         self.threads = default_threads() if threads is None else threads
         self._templates: dict[int, Array] = {}
         self._roots: dict[int, tuple[int, int]] = {}
         self._kept: list[Any] = []
-        super().__init__(plan, state)
+        super().__init__(plan, state, arena)
         self._compile()
 
     # Binding.

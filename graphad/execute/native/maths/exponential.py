@@ -73,9 +73,11 @@ def expm1_near_zero(high: Lanes, low: Lanes) -> Lanes:
     return high + square.fma(polynomial_in_two(r, square, EXP_TERMS[r.kind]), low)
 
 
-def exp_inside(x: Lanes) -> Lanes:
-    """e^x for x within its bounds, or nan."""
+def exp_inside(x: Lanes, rest: Lanes | float = 0.0) -> Lanes:
+    """e^(x + rest) for x within its bounds, or nan, and a rest near the last place of x."""
     shifted, high, low = reduced(x, 2 * format_of(x).bias)
+    if isinstance(rest, Lanes):
+        low = low + rest
     first, second = two_powers_of_two(shifted)
     return expm1_near_zero(high, low).fma(first, first) * second
 
@@ -102,7 +104,7 @@ def exp2(x: Lanes) -> Lanes:
     shifted = x + shift
     r = x - (shifted - shift)
     first, second = two_powers_of_two(shifted)
-    return (polynomial_in_two(r, r * r, EXP2_TERMS[x.kind]) * r).fma(first, first) * second
+    return polynomial_in_two(r, r * r, EXP2_TERMS[x.kind]).fma(r * first, first) * second
 
 
 def expm1(x: Lanes) -> Lanes:

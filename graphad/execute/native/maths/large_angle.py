@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.lanes import Lanes, constant, load, store
@@ -35,10 +36,10 @@ def _table(module: Module) -> str:
 
 
 def _define(module: Module) -> None:
-    """Define ``void graphad_large_angles(ptr x, ptr r, ptr q, i64 n)``: q[k] pi/2 + r[k] = x[k] >= 2, q modulo 4.
+    """Define ``void graphad_large_angles(ptr x, ptr r, ptr s, ptr q, i64 n)``: q[k] pi/2 + r[k] + s[k] = x[k] >= 2.
 
-    x and r are f64, q is i64; r is within one unit in the last place, and nan where x is infinite or nan;
-    of smaller x they mean nothing. x = m 2^e with
+    x, r and s are f64, q is i64, modulo 4; r is correctly rounded but for 2^-50 of its last place, s the rest. They are nan
+    where x is infinite or nan; of smaller x they mean nothing. x = m 2^e with
     m < 2^53. Bits of 2/pi whose product with x is a multiple of 4 are left out; of the others the first 192 give
     the quadrant, and the fraction to 2^-137, while no f64 comes nearer to a multiple of pi/2 than 2^-61.
     """
@@ -46,21 +47,22 @@ def _define(module: Module) -> None:
     code = module.function(
         _NAME,
         "void",
-        [("ptr", "x"), ("ptr", "r"), ("ptr", "q"), ("i64", "n")],
+        [("ptr", "x"), ("ptr", "r"), ("ptr", "s"), ("ptr", "q"), ("i64", "n")],
         "nounwind noinline cold",
         "internal",
     )
     with code.loop("0", "%n") as k:
-        places = {name: code.value(f"getelementptr i64, ptr %{name}, i64 {k}") for name in "xrq"}
+        places = {name: code.value(f"getelementptr i64, ptr %{name}, i64 {k}") for name in "xrsq"}
         x = load(code, "f64", places["x"])
-        r, quadrant = _one(code, table, x)
+        r, rest, quadrant = _one(code, table, x)
         store(r, places["r"])
+        store(rest, places["s"])
         store(quadrant, places["q"])
     code.line("ret void")
 
 
-def _one(code: Code, table: str, x: Lanes) -> tuple[Lanes, Lanes]:
-    """Return r and the quadrant of one angle."""
+def _one(code: Code, table: str, x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+    """Return r, s and the quadrant of one angle."""
     bits = x.bitcast("u64")
     exponent = bits >> 52
     mantissa = (bits & (2**52 - 1)) | 2**52
@@ -95,13 +97,24 @@ def _one(code: Code, table: str, x: Lanes) -> tuple[Lanes, Lanes]:
     half_pi, rest = math.pi / 2, 6.123233995736766e-17
     main = first * half_pi
     error = first.fma(half_pi, -main)
-    r = (main + (second.fma(half_pi, first.fma(rest, error)))) * scale
+    correction = second.fma(half_pi, first.fma(rest, error))
+    r = main + correction
+    scale = negative.select(-scale, scale)
     nan = constant(code, "f64", math.nan)
-    return finite.select(negative.select(-r, r), nan), quadrant
+    return finite.select(r * scale, nan), (correction - (r - main)) * scale, quadrant
 
 
-def reduce_large(size: Lanes, limit: float, rest: Lanes, quadrant: Lanes) -> tuple[Lanes, Lanes]:
-    """Return `rest` and `quadrant`, computed anew where `size` is above `limit`: ``size = quadrant pi/2 + rest``.
+@dataclass(frozen=True, slots=True)
+class Angle:
+    """The angle q pi/2 + r + rest, |r| <= pi/4, rest below r's last place, q an unsigned integer modulo 4 or more."""
+
+    r: Lanes
+    rest: Lanes
+    q: Lanes
+
+
+def with_large(size: Lanes, limit: float, usual: Angle) -> Angle:
+    """Return the angle `size` >= 0: `usual`, but anew where it is above `limit` > 2; nan where it is infinite.
 
     A branch that is hardly ever taken: with one lane beyond, all lanes go through memory.
     """
@@ -112,16 +125,15 @@ def reduce_large(size: Lanes, limit: float, rest: Lanes, quadrant: Lanes) -> tup
     then, after, before = code.new_label("large"), code.new_label("angles"), code.block
     code.branch(large.any().text, then, after)
     code.place(then)
-    slots = [code.slot("i64", count) for _ in range(3)]
+    slots = [code.slot("i64", count) for _ in range(4)]
     store(size.convert("f64"), slots[0])
-    arguments = ", ".join(f"ptr {slot}" for slot in slots)
-    code.line(f"call void @{_NAME}({arguments}, i64 {count})")
-    other = large.select(load(code, "f64", slots[1], count).convert(kind), rest)
-    other_quadrant = large.select(load(code, "u64", slots[2], count).convert(quadrant.kind), quadrant)
+    code.call("void", _NAME, [*(("ptr", slot) for slot in slots), ("i64", str(count))])
+    wide = load(code, "f64", slots[1], count)
+    narrow = wide.convert(kind)
+    narrow_rest = load(code, "f64", slots[2], count) if kind == "f64" else (wide - narrow.convert("f64")).convert(kind)
+    quadrant = load(code, "u64", slots[3], count).convert(usual.q.kind)
+    parts = (usual.r, narrow), (usual.rest, narrow_rest), (usual.q, quadrant)
+    chosen = [(a, large.select(b, a)) for a, b in parts]
     code.jump(after)
     code.place(after)
-    merged = [
-        a.with_(f"phi {a.type} [ {a.text}, %{before} ], [ {b.text}, %{then} ]")
-        for a, b in ((rest, other), (quadrant, other_quadrant))
-    ]
-    return merged[0], merged[1]
+    return Angle(*(a.with_(f"phi {a.type} [ {a.text}, %{before} ], [ {b.text}, %{then} ]") for a, b in chosen))

@@ -26,10 +26,17 @@ LIFT = {"f64": 54, "f32": 25}
 """Denormals are multiplied by 2^LIFT, which makes them normal."""
 
 
-def log_rest(m: Lanes, f: Lanes, half_square: Lanes) -> Lanes:
-    """log(m) - f + f^2 / 2, for f = m - 1, 2^-1/2 <= m < 2^1/2 and f^2 / 2."""
+LOG2_PARTS = {"f64": (1.4426950408889634, 2.0355273740931033e-17), "f32": (1.4426950216293335, 1.9259629911266175e-08)}
+LOG10_PARTS = {"f64": (0.4342944819032518, 1.098319650216765e-17), "f32": (0.4342944920063019, -1.0103050052231683e-08)}
+"""1 / log(2) and 1 / log(10), each as a sum of two numbers of the format."""
+LOG10_2_PARTS = {"f64": (0.30102999566383914, 1.42050232272661e-13), "f32": (0.301025390625, 4.605038981195214e-06)}
+"""log(2) / log(10) as such a sum, the first so short that its product with an exponent is exact."""
+
+
+def log_rest(f: Lanes, above: Lanes, half_square: Lanes) -> Lanes:
+    """log(1 + f) - f + f^2 / 2, for 2^-1/2 <= 1 + f < 2^1/2, above = f + 2 and f^2 / 2."""
     if f.kind == "f64":
-        s = f / (m + 1.0)
+        s = f / above
         z = s * s
         return s * z.fma(polynomial_in_two(z, z * z, ATANH_TERMS), half_square)
     z = f * f
@@ -59,5 +66,125 @@ def log(x: Lanes) -> Lanes:
     k, m = parts(x)
     f = m - 1.0
     half_square = f * 0.5 * f
-    rest = k.fma(form.ln2_low, log_rest(m, f, half_square))
+    rest = k.fma(form.ln2_low, log_rest(f, m + 1.0, half_square))
     return k.fma(form.ln2, f - (half_square - rest))
+
+
+def log_in_two(m: Lanes) -> tuple[Lanes, Lanes]:
+    """Return log(m) for 2^-1/2 <= m < 2^1/2 as a rounded number and most of its error."""
+    f = m - 1.0
+    half_square = f * 0.5 * f
+    high, error = sum_of_ordered(f, -half_square)
+    return high, error + log_rest(f, m + 1.0, half_square)
+
+
+def scaled_log(x: Lanes, factor: tuple[float, float], of_two: tuple[float, float]) -> Lanes:
+    """log(x) times a number, given like its product with log(2) as a sum of two."""
+    k, m = parts(x)
+    high, low = log_in_two(m)
+    product = high * factor[0]
+    error = low.fma(factor[0], high.fma(factor[1], high.fma(factor[0], -product)))
+    whole = k * of_two[0] if of_two[0] != 1 else k
+    if of_two[1]:
+        error = k.fma(of_two[1], error)
+    total, rest = sum_of_ordered(whole, product)
+    return (k.abs() < math.inf).select(total + (rest + error), k)
+
+
+def log2(x: Lanes) -> Lanes:
+    """y = log(x) / log(2); exact at powers of 2, -inf at 0, nan below.
+
+    Args:
+        x: f32 or f64.
+    """
+    return scaled_log(x, LOG2_PARTS[x.kind], (1.0, 0.0))
+
+
+def log10(x: Lanes) -> Lanes:
+    """y = log(x) / log(10); exact at powers of 10, -inf at 0, nan below.
+
+    Args:
+        x: f32 or f64.
+    """
+    return scaled_log(x, LOG10_PARTS[x.kind], LOG10_2_PARTS[x.kind])
+
+
+def log_of_sum(high: Lanes, low: Lanes, more: Lanes | None = None) -> Lanes:
+    """log(high + low) + more log(2) for normal high > 0, whatever elsewhere; `low` is small beside high.
+
+    Near 1 it is as accurate as high - 1 + low is.
+    """
+    form = format_of(high)
+    k, m = split(high)
+    scale = (m.bitcast(form.bits) - high.bitcast(form.bits) + form.one).bitcast(high.kind)
+    # Beyond 2^64 the low part is nothing to the logarithm, and at the end of the range there is no such scale.
+    f, error = sum_of_ordered(m - 1.0, (k < 64.0).select(low * scale, 0.0))
+    if more is not None:
+        k = k + more
+    half_square = f * 0.5 * f
+    rest = k.fma(form.ln2_low, log_rest(f, f + 2.0, half_square) + error)
+    return k.fma(form.ln2, f - (half_square - rest))
+
+
+def sum_with_one(x: Lanes) -> tuple[Lanes, Lanes]:
+    """The rounded sum of 1 and x >= -1 and its exact error."""
+    larger = x > 1.0
+    return sum_of_ordered(larger.select(x, 1.0), larger.select(x.constant(1.0), x))
+
+
+def log1p(x: Lanes) -> Lanes:
+    """y = log(1 + x), accurate near 0; -0.0 at -0.0, -inf at -1, nan below.
+
+    Args:
+        x: f32 or f64.
+    """
+    inside = log_of_sum(*sum_with_one(x)).copysign(x)
+    outside = x.equals(-1.0).select(x.constant(-math.inf), math.nan)
+    return (x < math.inf).select((x > -1.0).select(inside, outside), x)
+
+
+def logit(x: Lanes) -> Lanes:
+    """y = log(x / (1 - x)), the inverse of the logistic function; -inf at 0, inf at 1, nan outside.
+
+    Below 1/4 it is the logarithm of the quotient, above it that of 1 + (2 x - 1) / (1 - x), whose numerator is exact.
+
+    Args:
+        x: f32 or f64.
+    """
+    form, lift = format_of(x), LIFT[x.kind]
+    small, below = x < form.tiny, x < 0.25
+    numerator = below.select(small.select(x * 2.0**lift, x), x + x - 1.0)
+    rest, rest_low = sum_of_ordered(x.constant(1.0), -x)
+    reciprocal = 1.0 / rest
+    quotient = numerator * reciprocal
+    remainder = (-quotient).fma(rest, numerator) - quotient * rest_low
+    one = below.select(x.constant(0.0), 1.0)
+    larger = quotient > one
+    total, error = sum_of_ordered(larger.select(quotient, one), larger.select(one, quotient))
+    more = small.select(x.constant(-lift), 0.0)
+    inside = log_of_sum(total, remainder.fma(reciprocal, error), more)
+    outside = x.equals(0.0).select(x.constant(-math.inf), x.equals(1.0).select(x.constant(math.inf), math.nan))
+    return ((x > 0.0) & (x < 1.0)).select(inside, outside)
+
+
+def xlogy(x: Lanes, y: Lanes) -> Lanes:
+    """z = x log(y), 0 where x is and y is a number.
+
+    Args:
+        x, y: f32 or f64, of one kind.
+    """
+    return _product_or_zero(x, y, log(y))
+
+
+def xlog1py(x: Lanes, y: Lanes) -> Lanes:
+    """z = x log(1 + y), 0 where x is and y is a number.
+
+    Args:
+        x, y: f32 or f64, of one kind.
+    """
+    return _product_or_zero(x, y, log1p(y))
+
+
+def _product_or_zero(x: Lanes, y: Lanes, logarithm: Lanes) -> Lanes:
+    zero = x.equals(0.0) & y.equals(y)
+    return zero.select(0.0, x * logarithm)

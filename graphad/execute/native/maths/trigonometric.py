@@ -1,7 +1,7 @@
 """Sine, cosine, tangent and angles between units.
 
 An angle is reduced to the nearest multiple of pi/2 by three fused steps (Cody and Waite), which serves every angle
-that occurs; lanes beyond that range go through `large_angle`.
+that occurs; lanes beyond that range go through `with_large`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from graphad.execute.native.lanes import Lanes
-from graphad.execute.native.maths.large_angle import reduce_large
+from graphad.execute.native.maths.large_angle import Angle, with_large
 from graphad.execute.native.maths.polynomial import polynomial
 
 _HALF_PI = {
@@ -35,24 +35,46 @@ _COS = {
 }  # fmt: skip
 """(cos(r) - 1 + z/2)/z^2 on [0, pi/4]."""
 
+_DEGREES = {"f64": 180 / math.pi, "f32": float.fromhex("0x1.ca5dc0p+5")}
+"""180 / pi, in f32 the quotient of the rounded numbers."""
 
-def reduced(x: Lanes) -> tuple[Lanes, Lanes]:
-    """Return r and q with |x| = q pi/2 + r, |r| <= pi/4, q an unsigned integer modulo 4 or more; nan where x is infinite.
 
-    r is within one unit in its last place, however small it is.
+def _quotient(size: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+    """Return the integer q next to size 2/pi as a float, as the lowest bits of an integer, and size - q pi/2's first part.
+
+    The last is exact up to the limit.
     """
+    shifted = size.fma(2 / math.pi, _ROUNDING[size.kind])
+    quotient = shifted - _ROUNDING[size.kind]
+    return quotient, shifted.bitcast("u" + size.kind[1:]), (-quotient).fma(_HALF_PI[size.kind][0], size)
+
+
+def _reduced(x: Lanes) -> Angle:
+    """Return |x| with r within one unit in its last place, however small it is; the rest is left out."""
     size = x.abs()
-    shifted = size.fma(2 / math.pi, _ROUNDING[x.kind])
-    quotient = shifted - _ROUNDING[x.kind]
-    rest = size
-    for part in _HALF_PI[x.kind]:
-        rest = (-quotient).fma(part, rest)
-    return reduce_large(size, _LIMIT[x.kind], rest, shifted.bitcast("u" + x.kind[1:]))
+    quotient, q, r = _quotient(size)
+    for part in _HALF_PI[x.kind][1:]:
+        r = (-quotient).fma(part, r)
+    return with_large(size, _LIMIT[x.kind], Angle(r, r.constant(0.0), q))
+
+
+def _reduced_finely(x: Lanes) -> Angle:
+    """Return |x| with the rest that r leaves."""
+    size = x.abs()
+    quotient, q, exact = _quotient(size)
+    _, second, third = _HALF_PI[x.kind]
+    product = quotient * second
+    main = exact - product
+    lost = ((exact - main) - product) - quotient.fma(second, -product)
+    lost = (-quotient).fma(third, lost)
+    r = main + lost
+    return with_large(size, _LIMIT[x.kind], Angle(r, lost - (r - main), q))
 
 
 def _quarter_waves(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
-    """Return sin(r), cos(r) and q of `reduced`."""
-    r, q = reduced(x)
+    """Return sin(r), cos(r) and q of |x| = q pi/2 + r."""
+    angle = _reduced(x)
+    r, q = angle.r, angle.q
     z = r * r
     sine = (r * z).fma(polynomial(z, _SIN[x.kind]), r)
     cosine = z.fma(z.fma(polynomial(z, _COS[x.kind]), -0.5), 1.0)
@@ -97,3 +119,34 @@ def sincos(x: Lanes) -> tuple[Lanes, Lanes]:
     """(sin(x), cos(x)) from one reduction, the same bits as `sin` and `cos`."""
     waves = _quarter_waves(x)
     return _sine(x, *waves), _cosine(x, *waves)
+
+
+def tan(x: Lanes) -> Lanes:
+    """tan(x), x in radians: below 1.7 ulp; the quotient of sine and cosine with the rounding of all three put right.
+
+    Range and method as `sin`.
+    """
+    angle = _reduced_finely(x)
+    r = angle.r
+    z = r * r
+    above, below = (r * z) * polynomial(z, _SIN[x.kind]), z * z.fma(polynomial(z, _COS[x.kind]), -0.5)
+    sine, cosine = r + above, 1.0 + below
+    sine_rest = angle.rest.fma(cosine, above - (sine - r))
+    cosine_rest = (-angle.rest).fma(sine, below - (cosine - 1.0))
+    odd = _odd(angle.q)
+    numerator, numeratoangle.rest = odd.select(cosine, sine), odd.select(cosine_rest, sine_rest)
+    denominator, denominatoangle.rest = odd.select(sine, cosine), odd.select(sine_rest, cosine_rest)
+    inverse = 1.0 / denominator
+    quotient = numerator * inverse
+    error = (-quotient).fma(denominator, numerator) + (-quotient).fma(denominatoangle.rest, numeratoangle.rest)
+    return _signed(error.fma(inverse, quotient), (angle.q << (int(x.kind[1:]) - 1)) ^ x.bitcast(angle.q.kind))
+
+
+def deg2rad(x: Lanes) -> Lanes:
+    """x pi / 180: NumPy's bits."""
+    return x * (math.pi / 180)
+
+
+def rad2deg(x: Lanes) -> Lanes:
+    """x 180 / pi: NumPy's bits."""
+    return x * _DEGREES[x.kind]
