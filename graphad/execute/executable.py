@@ -198,10 +198,9 @@ class Executable:
         """Return the static graph as the executor runs it: with the groups of ops that it computes together."""
         if self._executor == "reference":
             return open_groups(graph)
-        from graphad.execute.native.fusion import fuse_regions
-        from graphad.execute.native.opening import open_all
+        from graphad.execute.native.preparing import prepared
 
-        return fuse_regions(open_all(graph))
+        return prepared(graph)
 
     def report(self) -> str:
         """Describe steps, costs, memory, and the largest tensors at the peak with their user lines, as text."""

@@ -1,8 +1,9 @@
 """Arena: an offset for every buffer, so that no two that are live at the same time overlap.
 
-An event sweep gives each buffer the smallest hole that holds it when it becomes live. Small plans that it leaves above
-the lower bound are packed again by size, the largest buffer first (Pisarchyk & Lee, "Efficient memory management for
-deep neural net inference", 2020). `check_no_overlap` knows nothing of either.
+An event sweep gives each buffer the smallest hole that holds it when it becomes live. Plans of up to a few thousand
+buffers that it leaves above the lower bound are packed again by size, the largest buffer first (Pisarchyk & Lee,
+"Efficient memory management for deep neural net inference", 2020), and searched (`graphad.plan.skyline`) where that
+does not reach it either. `check_no_overlap` knows nothing of all this.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ import numpy as np
 
 from graphad.ir.errors import VerifyError
 from graphad.plan.lifetimes import Lifetimes, live_bytes
+from graphad.plan.skyline import EFFORT, place_by_skyline
 
 ALIGNMENT = 64
-PACK_BY_SIZE_UP_TO = 2_000
+SEARCH_UP_TO = 2_000
+"""Buffers of a plan that is worth packing again: the effort grows with their square."""
+
+NEAR = 1_000
+"""A top less than one part in so many above the lower bound is not searched on: it would take longer than it saves."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,23 +46,47 @@ def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def place(lifetimes: Lifetimes) -> Arena:
-    """Give every buffer of the arena an offset."""
+def place(lifetimes: Lifetimes, seconds: float = 1.0) -> Arena:
+    """Give every buffer of the arena an offset, searching for at most so many seconds where the sweep is not enough."""
     buffers = lifetimes.arena_buffers
     starts = [max(lifetimes.starts[b], 0) for b in buffers]
     ends = [lifetimes.ends[b] for b in buffers]
     sizes = [aligned(lifetimes.sizes[b]) for b in buffers]
     steps = max(len(lifetimes.steps), 1)
     bound = int(live_bytes(starts, ends, sizes, steps).max(initial=0))
-    placed, top = sweep(starts, ends, sizes)
-    if top > bound and len(buffers) <= PACK_BY_SIZE_UP_TO:
-        packed, packed_top = pack_by_size(starts, ends, sizes)
-        if packed_top < top:
-            placed, top = packed, packed_top
+    placed, top = place_intervals(starts, ends, sizes, bound, seconds)
     offsets = [-1] * len(lifetimes.sizes)
     for b, offset in zip(buffers, placed, strict=True):
         offsets[b] = offset
     return Arena(offsets, top, bound)
+
+
+def place_intervals(
+    starts: Sequence[int],
+    ends: Sequence[int],
+    sizes: Sequence[int],
+    bound: int,
+    seconds: float = 1.0,
+    effort: int = EFFORT,
+) -> tuple[list[int], int]:
+    """Place intervals (`ends` included, `starts` ascending) near their lower bound; returns the offsets and the top.
+
+    Args:
+        starts, ends, sizes: of each interval; aligned sizes give aligned offsets.
+        bound: most bytes live at once.
+        seconds, effort: limits of the search, as in `place_by_skyline`.
+    """
+    placed, top = sweep(starts, ends, sizes)
+    if top == bound or len(starts) > SEARCH_UP_TO:
+        return placed, top
+    packed, packed_top = pack_by_size(starts, ends, sizes)
+    if packed_top < top:
+        placed, top = packed, packed_top
+    if top > bound + bound // NEAR and seconds > 0:
+        found, found_top = place_by_skyline(starts, ends, sizes, effort=effort, seconds=seconds, slack=bound // NEAR)
+        if found_top < top:
+            placed, top = found, found_top
+    return placed, top
 
 
 def sweep(starts: Sequence[int], ends: Sequence[int], sizes: Sequence[int]) -> tuple[list[int], int]:

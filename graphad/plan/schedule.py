@@ -2,7 +2,9 @@
 
 The order starts from the program's and takes every *free move*: a ready step that leaves no more bytes live than
 before, and that fits under the peak so far, runs at once. Steps without operands (zeros, iota) run just before their
-first use. The order with the lower peak of live bytes is kept, so that the result is never above program order.
+first use. Graphs of up to `SEARCH_UP_TO` steps are searched on (`graphad.plan.ordering`), with what the arena will do
+in mind: results lie outside it, and a step that may overwrite a dying operand does. Of these orders the one with the
+lowest peak is kept, and never one above program order.
 """
 
 from __future__ import annotations
@@ -16,14 +18,33 @@ import numpy as np
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node
 from graphad.plan.buffers import Buffers, Home, find_buffers, is_step, last_reads
+from graphad.plan.ordering import Tasks, order_tasks, peak_of
+
+SEARCH_UP_TO = 2_000
+"""Steps of a graph that is searched: beyond, only free moves, in linear time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Schedule:
-    """The computing nodes of `graph` in the order they run; arguments and constants are there before the first."""
+    """The computing nodes of `graph` in the order they run; arguments and constants are there before the first.
+
+    Attributes:
+        graph: the graph.
+        nodes: the order.
+        peak: most bytes of the arena live at once, before placement and alignment, as the search counts them; None
+            where nothing was searched.
+        bound: no order has a lower peak than this; None where nothing was searched.
+    """
 
     graph: Graph
     nodes: tuple[Node, ...]
+    peak: int | None = None
+    bound: int | None = None
+
+    @property
+    def optimal(self) -> bool:
+        """Tell whether it is proven that no order of this graph has a lower peak."""
+        return self.peak is not None and self.peak == self.bound
 
     def to_json(self) -> list[str]:
         """Return the names of the ops in order."""
@@ -36,19 +57,126 @@ def program_order(graph: Graph) -> tuple[Node, ...]:
 
 
 def schedule(graph: Graph) -> Schedule:
-    """Choose an order with a low peak of live memory, in time linear in the graph."""
-    return Schedule(graph, tuple(schedule_buffers(graph).steps))
+    """Choose an order with a low peak of live memory: by search for small graphs, in linear time for large ones."""
+    return schedule_with_buffers(graph)[0]
 
 
 def schedule_buffers(graph: Graph) -> Buffers:
     """Return the buffers of the graph under the order that `schedule` chooses; their `steps` are that order."""
+    return schedule_with_buffers(graph)[1]
+
+
+def schedule_with_buffers(graph: Graph) -> tuple[Schedule, Buffers]:
+    """Choose an order as `schedule` does; returns it with the buffers of the graph under it."""
     program = program_order(graph)
     buffers = find_buffers(graph, program)
     moved = with_views_and_sources(buffers, free_moves(buffers))
-    if moved == list(range(len(program))):
-        return buffers
-    other = find_buffers(graph, tuple([program[k] for k in moved]))
-    return other if peak(other) < peak(buffers) else buffers
+    if len(program) <= SEARCH_UP_TO:
+        return _searched(buffers, moved)
+    if moved != list(range(len(program))):
+        other = find_buffers(graph, tuple([program[k] for k in moved]))
+        if peak(other) < peak(buffers):
+            buffers = other
+    return Schedule(graph, tuple(buffers.steps)), buffers
+
+
+def _searched(buffers: Buffers, moved: list[int]) -> tuple[Schedule, Buffers]:
+    """Search from program order and the order `moved`; an order is only taken where `peak` is not above program's."""
+    program = buffers.steps
+    problem = arena_tasks(buffers)
+    tasks, number = problem.tasks, {step: task for task, step in enumerate(problem.steps)}
+    plain = list(range(len(problem.steps)))
+    eager = [number[step] for step in moved if step in number]
+    highest = peak(buffers)
+    other = find_buffers(buffers.graph, tuple([program[k] for k in moved]))
+    started = [(peak_of(tasks, plain), highest, buffers)]
+    if peak(other) <= highest:
+        started.append((peak_of(tasks, eager), peak(other), other))
+    lowest, _, best = min(started, key=lambda each: each[:2])
+    found = order_tasks(tasks, eager if best is other else plain)
+    if found.peak < lowest:
+        steps = with_views_and_sources(buffers, [problem.steps[task] for task in found.order])
+        candidate = find_buffers(buffers.graph, tuple([program[k] for k in steps]))
+        if peak(candidate) <= highest:
+            lowest, best = found.peak, candidate
+    return Schedule(buffers.graph, tuple(best.steps), lowest, found.bound), best
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArenaTasks:
+    """The steps of a graph as tasks over blocks of the arena; `steps` says which step each task is."""
+
+    tasks: Tasks
+    steps: list[int]
+
+
+def arena_tasks(buffers: Buffers) -> ArenaTasks:
+    """Describe the steps that make buffers as tasks: blocks are the arena's buffers, results have no bytes in it.
+
+    A result that overwrites the only operand that can die there shares its block. Steps without operands are no tasks:
+    they run before their first reader, which then holds what they make.
+    """
+    nodes = buffers.steps
+    made, read, users, _ = _neighbours(buffers)
+    steps = [k for k, node in enumerate(nodes) if made[k] and node.inputs]
+    number = {step: task for task, step in enumerate(steps)}
+    results = {buffers.buffer_of[buffers.number[value[0]] + value[1]] for value in buffers.graph.outputs}
+    group = list(range(len(buffers.sizes)))
+    reusable: list[list[int]] = [[] for _ in steps]
+    for step in reversed(buffers.in_place_steps):
+        if step not in number:
+            continue
+        target = made[step][0]
+        for b in _overwritable(buffers, step):
+            if b in results:
+                continue
+            if len(users[b]) == 1:
+                group[b] = group[target]
+                reusable[number[step]] = []
+                break
+            reusable[number[step]].append(b)
+    needs = [0] * len(steps)
+    followers: list[list[int]] = [[] for _ in steps]
+    touching: dict[int, int] = {}
+    blocks: list[list[int]] = [[] for _ in steps]
+    outside = {group[b] for b in results}
+    for task, step in enumerate(steps):
+        for b in read[step]:
+            maker = number.get(buffers.made_at[b], -1)
+            if maker >= 0 and not needs[task] >> maker & 1:
+                needs[task] |= 1 << maker
+                followers[maker].append(task)
+        for b in {group[b] for b in (*made[step], *read[step]) if buffers.homes[b] == Home.ARENA} - outside:
+            touching[b] = touching.get(b, 0) | 1 << task
+            blocks[task].append(b)
+    position = {b: k for k, b in enumerate(touching)}
+    return ArenaTasks(
+        Tasks(
+            needs,
+            [tuple(f) for f in followers],
+            [tuple([position[b] for b in found]) for found in blocks],
+            [buffers.sizes[b] for b in touching],
+            list(touching.values()),
+            [tuple([position[group[b]] for b in found if group[b] in position]) for found in reusable],
+            [sum([1 << position[b] for b in found]) for found in blocks],
+        ),
+        steps,
+    )
+
+
+def _overwritable(buffers: Buffers, step: int) -> list[int]:
+    """Return the buffers that the result of a step may overwrite if they die there, in the order they are tried."""
+    node = buffers.steps[step]
+    found: list[int] = []
+    strided: set[int] = set()
+    for operand, index in node.inputs:
+        value = buffers.number[operand] + index
+        b = buffers.buffer_of[value]
+        if value in buffers.strided:
+            strided.add(b)
+        elif buffers.homes[b] == Home.ARENA and b not in found and operand.types[index] == node.types[0]:
+            found.append(b)
+    return [b for b in found if b not in strided]
 
 
 def peak(buffers: Buffers) -> int:

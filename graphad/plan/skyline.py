@@ -3,8 +3,8 @@
 A placement is decoded from one number a buffer, its *reluctance* in bytes: again and again the buffer whose lowest free
 place above everything placed so far (its skyline) plus its reluctance is least goes there. Every canonical placement
 has such numbers (Moffitt, "MiniMalloc: a lightweight memory allocator for hardware-accelerated ML", 2023), so the
-search is over them: a batch of neighbours of the best placement at a time, decoded together in NumPy. Buffers that hurt,
-those that end above the target, and what lives beside them are moved most (squeaky wheel; Joslin & Clements, 1999).
+search is over them: a batch of neighbours of the best placement at a time, decoded together in NumPy. What hurts, the
+buffers that end above the target, and what lives beside it is moved most (squeaky wheel; Joslin & Clements, 1999).
 
 The random numbers come from a fixed seed and the effort is counted in work, not in seconds, so that the same buffers
 get the same offsets on every machine that is fast enough for the limit of time.
@@ -89,11 +89,11 @@ def place_by_skyline(
 
 def _ground_floor(starts: Sequence[int], ends: Sequence[int], sizes: Sequence[int]) -> tuple[Ints, int]:
     """Stack the buffers that live throughout at the bottom; returns offsets (0 for the others) and the height."""
-    first, last = max(starts, default=0), min(ends, default=0)
+    first, last = min(starts, default=0), max(starts, default=0)
     offsets = np.zeros(len(sizes), np.int64)
     height = 0
     for k, (start, end, size) in enumerate(zip(starts, ends, sizes, strict=True)):
-        if size and start <= min(starts) and end >= first and start <= last:
+        if start == first and end >= last:
             offsets[k] = height
             height += size
     return offsets, height
@@ -116,9 +116,7 @@ def _problem(starts: Sequence[int], ends: Sequence[int], sizes: Sequence[int], g
     together = (low[:, None] < high) & (low < high[:, None])
     pressure = np.array([load[a:b].max() for a, b in zip(low.tolist(), high.tolist(), strict=True)], np.float64)
     bound = int(load.max(initial=0))
-    return Problem(
-        kept, units.astype(kind), high - low, together.astype(kind), pressure, bound, unit, ground
-    )
+    return Problem(kept, units.astype(kind), high - low, together.astype(kind), pressure, bound, unit, ground)
 
 
 def _search(problem: Problem, rounds: int, deadline: float, slack: int) -> Floats:
@@ -130,7 +128,8 @@ def _search(problem: Problem, rounds: int, deadline: float, slack: int) -> Float
     tops = (offsets + sizes).max(1)
     chosen = int(tops.argmin())
     current, placed = batch[chosen], offsets[chosen]
-    best, top = placed, float(tops[chosen])
+    best: Floats = placed
+    top = float(tops[chosen])
     for _ in range(rounds):
         if top <= bound + slack or time.perf_counter() > deadline:
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,7 @@ def mlp(widths: tuple[int, ...] = (784, 512, 512, 10), batch: int = 128, optimiz
     """A classifier with tanh layers and cross entropy."""
     parameters = {
         f"{kind}{k}": ga.spec(shape, "f4")
-        for k, (m, n) in enumerate(zip(widths, widths[1:], strict=False))
+        for k, (m, n) in enumerate(itertools.pairwise(widths))
         for kind, shape in (("w", (m, n)), ("b", (n,)))
     }
 
@@ -47,7 +48,9 @@ def mlp(widths: tuple[int, ...] = (784, 512, 512, 10), batch: int = 128, optimiz
                 h = np.tanh(h)
         return cross_entropy(h, y)
 
-    return gradient_graph(loss, parameters, ga.spec((batch, widths[0]), "f4"), ga.spec((batch,), "i8"), optimized=optimized)
+    return gradient_graph(
+        loss, parameters, ga.spec((batch, widths[0]), "f4"), ga.spec((batch,), "i8"), optimized=optimized
+    )
 
 
 def cross_entropy(z: Any, y: Any) -> Any:
@@ -65,7 +68,13 @@ def layer_norm(h: Any, gain: Any, bias: Any) -> Any:
 
 
 def transformer(
-    layers: int = 2, d: int = 64, heads: int = 4, seq: int = 32, batch: int = 4, vocab: int = 100, optimized: bool = True
+    layers: int = 2,
+    d: int = 64,
+    heads: int = 4,
+    seq: int = 32,
+    batch: int = 4,
+    vocab: int = 100,
+    optimized: bool = True,
 ) -> Graph:
     """A decoder stack with pre-normalised blocks, tanh GELU and a causal mask."""
     f = 4 * d
@@ -91,7 +100,9 @@ def transformer(
             a = np.reshape(np.transpose(s @ v, (0, 2, 1, 3)), (batch, seq, d))
             h = h + a @ p[f"o{k}"] + p[f"ob{k}"]
             u = layer_norm(h, p[f"g2{k}"], p[f"h2{k}"]) @ p[f"w1{k}"] + p[f"b1{k}"]
-            gelu = np.float32(0.5) * u * (1 + np.tanh(np.float32(0.7978845608) * (u + np.float32(0.044715) * u * u * u)))
+            gelu = (
+                np.float32(0.5) * u * (1 + np.tanh(np.float32(0.7978845608) * (u + np.float32(0.044715) * u * u * u)))
+            )
             h = h + gelu @ p[f"w2{k}"] + p[f"b2{k}"]
         return cross_entropy(layer_norm(h, p["g"], p["b"]) @ p["head"], y)
 
@@ -105,7 +116,7 @@ def cnn(batch: int = 4, channels: tuple[int, ...] = (3, 32, 64, 64), size: int =
     from graphad import nn
 
     shapes: dict[str, tuple[int, ...]] = {"w": (channels[-1], 10), "b": (10,)}
-    for k, (m, n) in enumerate(zip(channels, channels[1:], strict=False)):
+    for k, (m, n) in enumerate(itertools.pairwise(channels)):
         shapes |= {f"w{k}": (n, m, 3, 3), f"b{k}": (n, 1, 1)}
 
     def loss(p: Parameters, x: Any, y: Any) -> Any:

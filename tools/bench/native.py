@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.4, help="length of a turn")
     parser.add_argument("--cores", type=int, help="bind every side to so many cores")
     parser.add_argument("--ours", action="store_true", help="graphad's side alone")
+    parser.add_argument("--slow", action="store_true", help="peers that take a minute to build too")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     parser.add_argument("--list", action="store_true", help="name the rows")
     options = parser.parse_args()
@@ -99,7 +100,7 @@ def main() -> None:
         if options.ours:
             print_ours(row, options.rounds, options.seconds)
             continue
-        peers = options.against.split(",") if options.against else list(row.peers)
+        peers = options.against.split(",") if options.against else [*row.peers, *(row.slow if options.slow else ())]
         outcome = measured(row, ["graphad", *peers, *row.limits], min(options.rounds, row.rounds), options.seconds)
         for message in outcome.failed.values():
             print(f"{name}: {message}", file=sys.stderr)

@@ -31,7 +31,8 @@ class Row:
         bars: ratios to certain peers to reach as well.
         peers: who is run beside us.
         arguments: the workload's sizes, where they are not the usual ones.
-        quoted: peers that are not run, in seconds.
+        slow: peers that take a minute or more to build, run on demand.
+        quoted: peers' seconds, for those that are not run.
         limits: sides that are run for comparison and do not compete.
         tolerance: how far checksums may lie apart.
         rounds: at most so many.
@@ -45,6 +46,7 @@ class Row:
     peers: tuple[str, ...]
     bars: Mapping[str, float] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    slow: tuple[str, ...] = ()
     quoted: Mapping[str, float] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     tolerance: float = DOUBLE
@@ -150,6 +152,7 @@ ROWS = (
         bar=1.00,
         peers=("casadi",),
         arguments={"ops": 1000},
+        slow=("pytensor",),
         quoted={"pytensor": 56e-6},
     ),
     Row(
@@ -214,6 +217,7 @@ ROWS = (
         bar=1.00,
         peers=("jax",),
         quoted={"C++ by hand": 5.9e-3},
+        limits=("limit",),
     ),
     Row(
         "hand_small",
@@ -223,6 +227,7 @@ ROWS = (
         peers=("jax",),
         arguments={"size": "small"},
         quoted={"C++ by hand": 0.48e-3},
+        limits=("limit",),
         needs="hand/simple_small/hand1_t26_c100.txt",
     ),
     Row(
@@ -233,6 +238,7 @@ ROWS = (
         peers=("jax",),
         arguments={"size": "big"},
         quoted={"C++ by hand": 9.3e-3},
+        limits=("limit",),
         needs="hand/simple_big/hand1_t26_c100.txt",
     ),
 )

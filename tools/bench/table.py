@@ -85,7 +85,7 @@ def line_of(row: Row, outcome: Outcome) -> Line:
         statistics.median(_ratios(ours, peers[k], peers[k].median)) <= b for k, b in row.bars.items() if k in peers
     ]
     rest = {k: t.median for k, t in outcome.taken.items() if k not in ("graphad", best)}
-    rest |= {f"{k} (quoted)": v for k, v in row.quoted.items() if k != best}
+    rest |= {f"{k} (quoted)": v for k, v in row.quoted.items() if k != best and k not in peers}
     shares = [t.others for t in outcome.taken.values()]
     return Line(
         row.name,

@@ -202,7 +202,7 @@ def _guard_state(get_threads: int, set_threads: int) -> GuardState:
 
 
 def guard_state(blas: Blas | None) -> int:
-    """Return the address that the functions of `emit_guard` take; valid as long as the process, 0 if there is no guard."""
+    """Return the address that the functions of `emit_guard` take, valid as long as the process; 0 for no guard."""
     if blas is None or not blas.set_threads:
         return 0
     return ctypes.addressof(_guard_state(blas.get_threads, blas.set_threads))

@@ -1,7 +1,7 @@
 """Control block: the memory that all threads of a pool share, and where each word of it lies.
 
 Words that different threads write stand 128 bytes apart (processors fetch cache lines in pairs). Machine code and
-Python read the offsets from here; what the words mean is told where they are used (`meeting`, `walker`, `threads`).
+Python read the offsets from here; what the words mean is told where they are used (`sharing`, `workers`, `threads`).
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ NO_SIGNALS: Final = 640
 # The run in progress.
 BUSY: Final = 768
 """1 while a run has the workers."""
-MEETING: Final = 896
-"""Arrivals (low half) and sleepers (high half) of the barrier."""
-JOB: Final = 1024
-"""The program, first, last, and threads of the run."""
+JOB: Final = 896
+"""The program, first, last, and threads of the run, and the processor of its caller."""
 
 # The outside library of matrix products.
-QUIET_LOCK: Final = 1152
-QUIET_COUNT: Final = 1160
-QUIET_SAVED: Final = 1168
-QUIET_GET: Final = 1176
-QUIET_SET: Final = 1184
+QUIET_LOCK: Final = 1024
+QUIET_COUNT: Final = 1032
+QUIET_SAVED: Final = 1040
+QUIET_GET: Final = 1048
+QUIET_SET: Final = 1056
 
 # One mailbox a thread; the caller of a run has the first.
-MAILBOXES: Final = 1280
+MAILBOXES: Final = 1152
 MAILBOX_BYTES: Final = 128
 MAIL: Final = 0
 MAIL_CONTROL: Final = 8
 MAIL_THREAD: Final = 16
 MAIL_HANDLE: Final = 24
-MAIL_PLACE: Final = 64
-"""Where the thread last arrived: the barrier's target (high half) and the processor it ran on (low half)."""
+MAIL_SEEN: Final = 32
+"""What a worker saw of the share it sleeps on."""
+MAIL_SHARE: Final = 64
+"""How far the run is with this thread's shares (see `sharing`)."""
 
 
 def control_bytes(most: int) -> int:

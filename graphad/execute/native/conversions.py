@@ -6,7 +6,7 @@ undefined and NumPy gives what the processor's instruction gives: the "indefinit
 
 from __future__ import annotations
 
-from graphad.execute.native.lanes import Lanes, bits_of
+from graphad.execute.native.lanes import Lanes
 
 
 def cast(x: Lanes, kind: str) -> Lanes:

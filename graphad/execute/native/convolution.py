@@ -12,14 +12,20 @@ import math
 
 from graphad.execute.native.code import Module
 from graphad.execute.native.convolution_channels import channels_kernel
+from graphad.execute.native.convolution_loops import Epilogue
 from graphad.execute.native.convolution_pixels import pixels_kernel
 from graphad.execute.native.convolution_shape import Convolution, contiguous, of_op, phases
 from graphad.execute.native.kernel import Kernel
 
-__all__ = ["Convolution", "contiguous", "convolution_kernels", "of_op"]
+__all__ = ["Convolution", "Epilogue", "contiguous", "convolution_kernels", "of_op"]
+
+LONGEST = 64
+"""Rows of a kernel that are written out, where images are split into phases, are at most this long."""
 
 
-def convolution_kernels(module: Module, c: Convolution, vector_bytes: int) -> list[Kernel] | None:
+def convolution_kernels(
+    module: Module, c: Convolution, vector_bytes: int, epilogue: Epilogue | None = None
+) -> list[Kernel] | None:
     """Write the kernels of a convolution; each is called with the addresses of x, w and y.
 
     They write different results, so that they may run one after the other or at once. The bits do not depend on how an
@@ -29,23 +35,29 @@ def convolution_kernels(module: Module, c: Convolution, vector_bytes: int) -> li
         module: where the code goes.
         c: the convolution.
         vector_bytes: width of the vectors.
+        epilogue: what becomes of the sums before they are stored; it may read pointers 3, 4, ...
 
     Returns:
-        One kernel, or for spread-out images one for each phase; None where there is none (no results; other kinds).
+        One kernel, or for spread-out images one for each phase, or none for no results; None where the host must do it
+        (integers, complex numbers, float16).
     """
     if c.kind not in ("f32", "f64"):
         return None
-    return [_kernel(module, phase, vector_bytes) for phase in phases(c)]
+    if 0 in (c.batch, c.groups, c.out, *c.results):
+        return []
+    return [_kernel(module, phase, vector_bytes, epilogue) for phase in phases(c)]
 
 
-def _kernel(module: Module, c: Convolution, vector_bytes: int) -> Kernel:
-    name = f"convolution_{hashlib.sha256(f'{c} {vector_bytes}'.encode()).hexdigest()[:16]}"
+def _kernel(module: Module, c: Convolution, vector_bytes: int, epilogue: Epilogue | None) -> Kernel:
+    key = f"{c} {vector_bytes} {epilogue.key if epilogue else ''}"
+    name = f"convolution_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     write = pixels_kernel if by_pixels(c, vector_bytes) else channels_kernel
-    return write(module, c, name, vector_bytes)
+    return write(module, c, name, vector_bytes, epilogue)
 
 
 def by_pixels(c: Convolution, vector_bytes: int) -> bool:
     """Tell whether neighbouring results, rather than channels out, should fill the vectors."""
-    lanes = vector_bytes // c.item
-    few = math.prod(c.kernel) > 2 * math.prod(c.results)
-    return c.out == 1 or (c.results[-1] >= lanes and not few)
+    if c.steps[-1] > 1 and c.kernel[-1] > LONGEST:
+        return False
+    large_kernel = math.prod(c.kernel) > 2 * math.prod(c.results)
+    return c.out == 1 or (c.results[-1] >= vector_bytes // c.item and not large_kernel)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.convolution_loops import (
     Axis,
+    Epilogue,
     Image,
     Tile,
     at,
@@ -22,14 +23,15 @@ from graphad.execute.native.convolution_loops import (
     counted,
     each,
     image_of,
+    joined,
     plus,
     smaller,
     split,
     times,
 )
 from graphad.execute.native.convolution_shape import Convolution, balanced, divisor
-from graphad.execute.native.convolution_turning import turned
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer
+from graphad.execute.native.lane_orders import turned
 from graphad.execute.native.lanes import constant, load, store
 
 IMAGE_BYTES = 160 << 10
@@ -97,12 +99,12 @@ def plan_of(c: Convolution, vector_bytes: int) -> Plan:
     return Plan(lanes, columns, rows, images, channels, elements)
 
 
-def channels_kernel(module: Module, c: Convolution, name: str, vector_bytes: int) -> Kernel:
+def channels_kernel(module: Module, c: Convolution, name: str, vector_bytes: int, epilogue: Epilogue | None) -> Kernel:
     """Write the kernel of c into `module` and return how it is called with the addresses of x, w and y."""
     plan = plan_of(c, vector_bytes)
     writer = _Sizes(c, plan)
     if not module.has(name):
-        _Writer(begin_kernel(module, name), c, plan, vector_bytes).write()
+        _Writer(begin_kernel(module, name), c, plan, vector_bytes, epilogue).write()
     extent = c.groups * -(-c.batch // plan.images) * -(-c.out // plan.width)
     return Kernel(name, (), extent, 1, writer.scratch)
 
@@ -131,8 +133,8 @@ class _Sizes:
 class _Writer:
     """The function under construction, with what all its parts need."""
 
-    def __init__(self, code: Code, c: Convolution, plan: Plan, vector_bytes: int) -> None:
-        self.code, self.c, self.plan = code, c, plan
+    def __init__(self, code: Code, c: Convolution, plan: Plan, vector_bytes: int, epilogue: Epilogue | None) -> None:
+        self.code, self.c, self.plan, self.epilogue = code, c, plan, epilogue
         self.image = plan.image(c)
         self.sizes = _Sizes(c, plan)
         self.copy_lanes = vector_bytes // c.item
@@ -212,47 +214,59 @@ class _Writer:
             times(code, i, c.w_strides[2]),
             times(code, k, c.w_strides[3]),
         )
-        starts = [
-            at(code, c.kind, source, times(code, self.existing(plus(code, o, lane)), c.w_strides[1]))
-            for lane in range(self.plan.width)
-        ]
-        slots = [code.slot("ptr", align=8) for _ in starts]
-        for slot, start in zip(slots, starts, strict=True):
-            code.line(f"store ptr {start}, ptr {slot}")
         axes = self.axes(channels, elements)
-        strides = c.w_strides[2:]
-        turning = c.w_strides[-1] == 1 and c.kernel[-1] >= self.plan.lanes > 1
-        outer = [
-            Axis(axis.count, stride, axis.kernel)
-            for axis, stride in zip(axes[:-1] if turning else axes, strides, strict=False)
-        ]
+        axes = joined(
+            [Axis(axis.count, stride, axis.kernel) for axis, stride in zip(axes, c.w_strides[2:], strict=True)]
+        )
+        with counted(code, self.plan.columns) as column:
+            first = times(code, column, self.plan.lanes)
+            target = at(code, c.kind, self.panel, first)
+            starts = [
+                at(code, c.kind, source, times(code, self.existing(plus(code, o, first, lane)), c.w_strides[1]))
+                for lane in range(self.plan.lanes)
+            ]
+            self.pack_column(starts, target, axes)
+
+    def pack_column(self, starts: list[str], target: str, axes: list[Axis]) -> None:
+        """Copy a part of the kernel of as many channels out as a vector has lanes."""
+        code, c, lanes = self.code, self.c, self.plan.lanes
+        last = axes[-1]
 
         def single(x: str, dx: int, w: str, dw: int) -> None:
             for lane, start in enumerate(starts):
                 weight = load(code, c.kind, at(code, c.kind, start, x, dx))
-                store(weight, at(code, c.kind, self.panel, w, dw + lane))
+                store(weight, at(code, c.kind, target, w, dw + lane))
+
+        def vector(x: str, dx: int, w: str, dw: int) -> None:
+            store(load(code, c.kind, at(code, c.kind, starts[0], x, dx), lanes), at(code, c.kind, target, w, dw))
 
         def row(x: str, dx: int, w: str, dw: int) -> None:
-            self.turn([at(code, c.kind, start, x, dx) for start in starts], at(code, c.kind, self.panel, w, dw))
+            self.turn([at(code, c.kind, start, x, dx) for start in starts], at(code, c.kind, target, w, dw), last)
 
-        each(code, outer, row if turning else single)
+        if c.w_strides[1] == 1 and c.out % self.plan.width == 0:
+            each(code, axes, vector)
+        elif last.image in (1, -1) and isinstance(last.count, int) and last.count >= lanes > 1:
+            each(code, axes[:-1], row)
+        else:
+            each(code, axes, single)
 
-    def turn(self, rows: list[str], target: str) -> None:
-        """Copy a row of the kernel of every channel out, transposed; the last vectors may overlap."""
-        code, c, lanes, width = self.code, self.c, self.plan.lanes, self.plan.width
-        count = c.kernel[-1]
+    def turn(self, rows: list[str], target: str, axis: Axis) -> None:
+        """Copy a row of the kernel of several channels out, transposed; the last vectors may overlap."""
+        code, c, lanes = self.code, self.c, self.plan.lanes
+        assert isinstance(axis.count, int)
 
         def square(k: str | int) -> None:
-            for first in range(0, width, lanes):
-                loaded = [load(code, c.kind, at(code, c.kind, row, k), lanes) for row in rows[first : first + lanes]]
-                start = at(code, c.kind, target, times(code, k, width))
-                for j, column in enumerate(turned(loaded)):
-                    store(column, at(code, c.kind, start, j * width + first))
+            low = [k] if axis.image == 1 else [times(code, k, -1), 1 - lanes]
+            loaded = [load(code, c.kind, at(code, c.kind, row, *low), lanes) for row in rows]
+            start = at(code, c.kind, target, times(code, k, axis.kernel))
+            columns = turned(loaded)
+            for j, column in enumerate(columns if axis.image == 1 else reversed(columns)):
+                store(column, at(code, c.kind, start, j * axis.kernel))
 
-        with code.loop("0", str(count - count % lanes), lanes) as k:
+        with code.loop("0", str(axis.count - axis.count % lanes), lanes) as k:
             square(k)
-        if count % lanes:
-            square(count - lanes)
+        if axis.count % lanes:
+            square(axis.count - lanes)
 
     def existing(self, o: str) -> str:
         """Return a channel out, or the last one where there are not so many: its results are not stored."""
@@ -311,29 +325,31 @@ class _Writer:
         return self.code.module.table(f"{self.code.name}_windows", "i64", offsets)
 
     def put(self, group: str, n: str, images: str, o: str) -> None:
-        """Copy the sums of the block to y."""
+        """Finish the sums of the block and store them in y."""
         code, c, plan = self.code, self.c, self.plan
         many = self.part(o, plan.width, c.out)
-        start = at(
-            code,
-            c.kind,
-            self.y,
-            times(code, n, c.y_strides[0]),
-            times(code, group, c.y_strides[1]),
-            times(code, o, c.y_strides[2]),
-        )
-        counts: list[str | int] = [many, images, *c.results]
-        sources = [1, *(plan.width * math.prod(c.results[k:]) for k in range(c.rank + 1))]
-        targets = [c.y_strides[2], c.y_strides[0], *c.y_strides[3:]]
-        axes = [Axis(_count(n), x, y) for n, x, y in zip(counts, sources, targets, strict=True)]
-
-        def step(x: str, dx: int, y: str, dy: int) -> None:
-            store(
-                load(code, c.kind, at(code, c.kind, self.totals, x, dx)),
-                at(code, c.kind, start, y, dy),
+        first = times(code, group, c.out)
+        with counted(code, many) as lane:
+            channel = plus(code, o, lane)
+            origin = plus(
+                code,
+                times(code, n, c.y_strides[0]),
+                times(code, group, c.y_strides[1]),
+                times(code, channel, c.y_strides[2]),
             )
+            counts: list[str | int] = [images, *c.results]
+            sources = [plan.width * math.prod(c.results[k:]) for k in range(c.rank + 1)]
+            targets = [c.y_strides[0], *c.y_strides[3:]]
+            axes = [Axis(_count(n), x, y) for n, x, y in zip(counts, sources, targets, strict=True)]
 
-        each(code, axes, step)
+            def step(x: str, dx: int, y: str, dy: int) -> None:
+                value = load(code, c.kind, at(code, c.kind, self.totals, lane, x, dx))
+                place = plus(code, origin, y, dy)
+                if self.epilogue is not None:
+                    value = self.epilogue.apply(value, plus(code, first, channel), place)
+                store(value, at(code, c.kind, self.y, place))
+
+            each(code, joined(axes), step)
 
 
 def _count(text: str | int) -> int | str:

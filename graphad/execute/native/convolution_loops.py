@@ -94,17 +94,14 @@ class Image:
         pitches: distance of neighbours, in elements. Along the last axis every `phases`-th are neighbours.
         phases: of the last axis; phase p holds x'[p], x'[p + phases], ...
         phase: elements of one phase of a row.
+        size: distance of neighbouring channels.
     """
 
     sizes: Sizes
     pitches: Sizes
     phases: int
     phase: int
-
-    @property
-    def size(self) -> int:
-        """Return the elements of a channel."""
-        return self.sizes[0] * self.pitches[0]
+    size: int
 
     def place(self, axis: int, position: int) -> int:
         """Return how far position `position` of an axis is from the start."""
@@ -121,7 +118,7 @@ def image_of(c: Convolution, windows: int, elements: int, phases: int) -> Image:
     pitches = [1] * c.rank
     for axis in reversed(range(c.rank - 1)):
         pitches[axis] = pitches[axis + 1] * (phase * phases if axis == c.rank - 2 else sizes[axis + 1])
-    return Image(sizes, tuple(pitches), phases, phase)
+    return Image(sizes, tuple(pitches), phases, phase, first * pitches[0])
 
 
 def copy_image(
@@ -211,12 +208,46 @@ def _in_steps(code: Code, lanes: int, count: int, move: Callable[[str | int, int
 
 
 @dataclass(frozen=True, slots=True)
+class Epilogue:
+    """What becomes of sums before they are stored.
+
+    Attributes:
+        key: tells epilogues apart; part of the name of a kernel.
+        apply: writes and returns the results, given the sums (neighbouring results of one channel, or one), the number
+            of the channel out, counted through all groups, and the offset of the first result in y, in elements from
+            the one of index 0 on: that of an element of another array too, if that lies as y does. Some results are
+            computed twice; so what it reads must not lie in y.
+    """
+
+    key: str
+    apply: Callable[[Lanes, str, str], Lanes]
+
+
+@dataclass(frozen=True, slots=True)
 class Axis:
     """One axis of a sum of products: how many elements, and their distance in the image and in the packed kernel."""
 
     count: int | str
     image: Sequence[int] | int
     kernel: int
+
+
+def joined(axes: Sequence[Axis]) -> list[Axis]:
+    """Return the same axes with neighbours made one where their distances allow it."""
+    found: list[Axis] = []
+    for axis in axes:
+        before = found[-1] if found else None
+        if (
+            before is not None
+            and isinstance(axis.count, int)
+            and isinstance(axis.image, int)
+            and isinstance(before.count, int)
+            and (before.image, before.kernel) == (axis.image * axis.count, axis.kernel * axis.count)
+        ):
+            found[-1] = Axis(before.count * axis.count, axis.image, axis.kernel)
+        else:
+            found.append(axis)
+    return found
 
 
 Step = Callable[[str, int, str, int], None]

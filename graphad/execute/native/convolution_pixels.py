@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.convolution_loops import (
     Axis,
+    Epilogue,
     Image,
     Tile,
     at,
@@ -58,7 +59,7 @@ class Plan:
         return -(-c.results[0] // self.block)
 
     def image(self, c: Convolution) -> Image:
-        """Return how the copied part of an image lies in scratch."""
+        """Return how the part of an image that a block reads lies in scratch."""
         return image_of(c, self.block, c.kernel[0], c.steps[-1])
 
 
@@ -75,7 +76,8 @@ def plan_of(c: Convolution, vector_bytes: int) -> Plan:
     registers = 32 if vector_bytes == 64 else 16
     slots = block * math.prod(c.results[1:-1]) * vectors
     rows = max(size for size, _ in balanced(c.out, 12 if registers == 32 else 6))
-    columns = max(1, min(slots, 8, (registers - 3) // rows))
+    # In registers: the sums, the vectors of the image, one weight.
+    columns = max(1, min(slots, (registers - 1) // (rows + 1)))
     units = c.batch * -(-c.results[0] // block)
     parts = 1
     while c.groups * parts * units < SHARES and c.out // (parts + 1) >= rows:
@@ -83,14 +85,14 @@ def plan_of(c: Convolution, vector_bytes: int) -> Plan:
     return Plan(lanes, vectors, columns, rows, block, divisor(c.out, parts))
 
 
-def pixels_kernel(module: Module, c: Convolution, name: str, vector_bytes: int) -> Kernel:
+def pixels_kernel(module: Module, c: Convolution, name: str, vector_bytes: int, epilogue: Epilogue | None) -> Kernel:
     """Write the kernel of c into `module` and return how it is called with the addresses of x, w and y."""
     plan = plan_of(c, vector_bytes)
     image = plan.image(c)
     width = c.out // plan.parts
     weights = width * c.inner * math.prod(c.kernel)
     if not module.has(name):
-        _Writer(begin_kernel(module, name), c, plan, vector_bytes).write()
+        _Writer(begin_kernel(module, name), c, plan, vector_bytes, epilogue).write()
     extent = c.groups * plan.parts * c.batch * plan.blocks(c)
     scratch = _rounded(weights * c.item) + image.size * c.inner * c.item
     return Kernel(name, (), extent, 1, _rounded(scratch) + vector_bytes)
@@ -103,8 +105,8 @@ def _rounded(size: int) -> int:
 class _Writer:
     """The function under construction, with what all its parts need."""
 
-    def __init__(self, code: Code, c: Convolution, plan: Plan, vector_bytes: int) -> None:
-        self.code, self.c, self.plan = code, c, plan
+    def __init__(self, code: Code, c: Convolution, plan: Plan, vector_bytes: int, epilogue: Epilogue | None) -> None:
+        self.code, self.c, self.plan, self.epilogue = code, c, plan, epilogue
         self.image = plan.image(c)
         self.width = c.out // plan.parts
         self.places = math.prod(c.kernel)
@@ -179,48 +181,36 @@ class _Writer:
     def block(self, group: str, piece: str, n: str, block: str) -> None:
         """Compute a block of rows of one image."""
         code, c, plan = self.code, self.c, self.plan
-        source = at(code, c.kind, self.x, times(code, n, c.x_strides[0]), times(code, group, c.x_strides[1]))
         row = times(code, block, plan.block)
+        source = at(code, c.kind, self.x, times(code, n, c.x_strides[0]), times(code, group, c.x_strides[1]))
         copy_image(code, c, self.image, self.copy_lanes, source, c.inner, times(code, row, c.steps[0]), self.pixels)
-        target = at(
+        origin = plus(
             code,
-            c.kind,
-            self.y,
             times(code, n, c.y_strides[0]),
             times(code, group, c.y_strides[1]),
             times(code, piece, self.width * c.y_strides[2]),
             times(code, row, c.y_strides[3]),
         )
+        channel = plus(code, times(code, group, c.out), times(code, piece, self.width))
         rows = str(plan.block)
         if c.results[0] % plan.block:
             rows = smaller(code, plus(code, c.results[0], times(code, row, -1)), plan.block)
         slots = times(code, rows, math.prod(c.results[1:-1]) * plan.vectors)
-        if plan.vectors % plan.columns == 0:
-            with code.loop("0", slots, plan.columns) as slot:
-                x, y = self.slot(slot)
-                steps = range(plan.columns)
-                last = c.results[-1] - plan.lanes
-                if plan.vectors == plan.columns:
-                    offsets = [min(k * plan.lanes, last) for k in steps]
-                    self.column(
-                        [plus(code, x, k) for k in offsets],
-                        [plus(code, y, k * c.y_strides[-1]) for k in offsets],
-                        target,
-                    )
-                else:
-                    found = (
-                        [self.slot(plus(code, slot, k)) for k in steps]
-                        if c.results[-1] % plan.lanes
-                        else [
-                            (plus(code, x, k * plan.lanes), plus(code, y, k * plan.lanes * c.y_strides[-1]))
-                            for k in steps
-                        ]
-                    )
-                    self.column([p for p, _ in found], [q for _, q in found], target)
-            return
         with code.loop("0", slots, plan.columns) as slot:
-            found = [self.slot(self.existing(plus(code, slot, k), slots)) for k in range(plan.columns)]
-            self.column([p for p, _ in found], [q for _, q in found], target)
+            self.column(self.slots(slot, slots), origin, channel)
+
+    def slots(self, first: str, slots: str) -> list[tuple[str, str]]:
+        """Return where the vectors of a tile begin in scratch and in y, as offsets."""
+        code, c, plan = self.code, self.c, self.plan
+        steps = range(plan.columns)
+        if plan.vectors % plan.columns:
+            return [self.slot(self.existing(plus(code, first, k), slots)) for k in steps]
+        if c.results[-1] % plan.lanes and plan.vectors > plan.columns:
+            return [self.slot(plus(code, first, k)) for k in steps]
+        # They stand in one row, at known distances.
+        x, y = self.slot(first)
+        behind = [min(k * plan.lanes, c.results[-1] - plan.lanes) for k in steps]
+        return [(plus(code, x, k), plus(code, y, k * c.y_strides[-1])) for k in behind]
 
     def existing(self, slot: str, slots: str) -> str:
         """Return a slot, or the last one where there are not so many: it is then computed twice, with the same bits."""
@@ -240,19 +230,21 @@ class _Writer:
             y.append(times(code, index, c.y_strides[3 + axis]))
         return plus(code, *x), plus(code, *y)
 
-    def column(self, x: list[str], y: list[str], target: str) -> None:
+    def column(self, vectors: list[tuple[str, str]], origin: str, channel: str) -> None:
         """Compute all channels out of the part for some vectors of results."""
         code, c = self.code, self.c
-        bases = [at(code, c.kind, self.pixels, offset) for offset in x]
+        bases = [at(code, c.kind, self.pixels, x) for x, _ in vectors]
         for size, many, first in self.tiles():
             with counted(code, many) as t:
                 below = size * c.inner * self.places
                 weights = at(code, c.kind, self.weights, times(code, t, below), first * c.inner * self.places)
                 sums = self.sums(size, bases, weights)
-                start = at(code, c.kind, target, times(code, t, size * c.y_strides[2]), first * c.y_strides[2])
+                o = plus(code, times(code, t, size), first)
+                start = plus(code, origin, times(code, o, c.y_strides[2]))
                 for row, totals in enumerate(sums):
-                    for offset, total in zip(y, totals, strict=True):
-                        self.put(total, at(code, c.kind, start, offset, row * c.y_strides[2]))
+                    for (_, y), total in zip(vectors, totals, strict=True):
+                        place = plus(code, start, y, row * c.y_strides[2])
+                        self.put(total, place, plus(code, channel, o, row))
 
     def sums(self, size: int, bases: list[str], weights: str) -> list[list[Lanes]]:
         """Return the sums of products of one tile."""
@@ -280,11 +272,16 @@ class _Writer:
             axes.append(Axis(count, step, below))
         return axes
 
-    def put(self, value: Lanes, address: str) -> None:
-        """Store neighbouring results."""
-        stride = self.c.y_strides[-1]
+    def put(self, value: Lanes, offset: str, channel: str) -> None:
+        """Finish and store neighbouring results."""
+        code, c, stride = self.code, self.c, self.c.y_strides[-1]
         if stride == 1:
-            store(value, address)
+            store(self.finish(value, offset, channel), at(code, c.kind, self.y, offset))
             return
         for k in range(value.count):
-            store(value.lane(k), at(self.code, self.c.kind, address, k * stride))
+            place = plus(code, offset, k * stride)
+            store(self.finish(value.lane(k), place, channel), at(code, c.kind, self.y, place))
+
+    def finish(self, value: Lanes, offset: str, channel: str) -> Lanes:
+        """Return what becomes of sums."""
+        return value if self.epilogue is None else self.epilogue.apply(value, channel, offset)

@@ -130,9 +130,46 @@ def of_op(
         ys,
         *offsets,
     )
+    made = with_joined_space(made)
     while made.rank < 2:
         made = with_axis(made)
     return made
+
+
+ROW = 512
+"""How wide rows may become where space may be cut into rows at will."""
+
+
+def with_joined_space(c: Convolution) -> Convolution:
+    """Return the same convolution with two spatial axes, if its windows are single elements in the order of memory."""
+    rank = c.rank
+    single = all(
+        (k, step, low, spread, n) == (1, 1, 0, 1, m)
+        for k, step, low, spread, n, m in zip(c.kernel, c.steps, c.before, c.spread, c.space, c.results, strict=True)
+    )
+    ordered = all(
+        strides[axis] == strides[axis + 1] * n
+        for strides in (c.x_strides[3:], c.y_strides[3:])
+        for axis, n in enumerate(c.space[1:])
+    )
+    if rank < 2 or not (single and ordered):
+        return c
+    size = math.prod(c.space)
+    width = divisor(size, ROW)
+    space = (size // width, width)
+    return replace(
+        c,
+        space=space,
+        kernel=(1, 1),
+        results=space,
+        steps=(1, 1),
+        before=(0, 0),
+        dilation=(1, 1),
+        spread=(1, 1),
+        x_strides=(*c.x_strides[:3], c.x_strides[-1] * width, c.x_strides[-1]),
+        w_strides=(*c.w_strides[:3], 0, 0),
+        y_strides=(*c.y_strides[:3], c.y_strides[-1] * width, c.y_strides[-1]),
+    )
 
 
 def with_axis(c: Convolution) -> Convolution:

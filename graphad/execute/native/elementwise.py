@@ -8,8 +8,6 @@ native code.
 
 from __future__ import annotations
 
-import importlib
-import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,8 +15,20 @@ from functools import partial
 
 import numpy as np
 
-from graphad.execute.native import conversions, floats, integers, powers
+from graphad.execute.native import conversions, floats, integers
 from graphad.execute.native.lanes import Lanes
+from graphad.execute.native.maths import (
+    error_function,
+    exponential,
+    gamma,
+    hyperbolic,
+    hypot,
+    inverse_trigonometric,
+    logarithm,
+    logistic,
+    power,
+    trigonometric,
+)
 from graphad.ir.op import Op
 from graphad.ir.types import DTYPE_NAMES, DType
 from graphad.ops import arithmetic, comparison, selection, special, transcendental
@@ -159,13 +169,22 @@ _rows("f", 30, {arithmetic.Fmod: floats.fmod})
 # Powers
 
 
-@lowers(arithmetic.PowerScalar, kinds="iu", weight=6, serves=lambda op, dtype: op.exponent <= np.iinfo(dtype).max)  # type: ignore[attr-defined]
-def _integer_power(op: arithmetic.PowerScalar, x: Lanes) -> Lanes:
-    return integers.power_constant(x, int(op.exponent))
+def _fits(op: Op, dtype: DType) -> bool:
+    """Tell whether an exponent is one of NumPy's integers of the dtype, and not negative."""
+    assert isinstance(op, arithmetic.PowerScalar)
+    return isinstance(op.exponent, int) and 0 <= op.exponent <= np.iinfo(dtype).max
+
+
+@lowers(arithmetic.PowerScalar, kinds="iu", weight=6, serves=_fits)
+@lowers(arithmetic.PowerScalar, kinds="f", weight=30)
+def _power_scalar(op: arithmetic.PowerScalar, x: Lanes) -> Lanes:
+    return power.power_scalar(x, op.exponent)
 
 
 # Powers of signed integers refuse negative exponents at run time; native code refuses nothing.
 _rows("u", 200, {arithmetic.Power: integers.power})
+_rows("f", 80, {arithmetic.Power: power.power})
+_rows("f", 25, {arithmetic.Cbrt: power.cbrt, arithmetic.Hypot: hypot.hypot})
 
 
 # Selection
@@ -177,6 +196,29 @@ _rows("b", 1, {selection.Fmax: operator.or_, selection.Fmin: operator.and_})
 _rows("f", 3, {selection.Maximum: floats.maximum, selection.Minimum: floats.minimum})
 _rows("f", 3, {selection.Fmax: floats.fmax, selection.Fmin: floats.fmin})
 _rows("biuf", 1, {selection.Where: Lanes.select})
+
+
+# Transcendental functions
+
+_rows("f", 1, {transcendental.Deg2rad: trigonometric.deg2rad, transcendental.Rad2deg: trigonometric.rad2deg})
+_rows("f", 20, {transcendental.Exp: exponential.exp, transcendental.Exp2: exponential.exp2})
+_rows("f", 25, {transcendental.Expm1: exponential.expm1, transcendental.Expit: logistic.expit})
+_rows("f", 25, {transcendental.Log: logarithm.log, transcendental.Log1p: logarithm.log1p})
+_rows("f", 35, {transcendental.Log2: logarithm.log2, transcendental.Log10: logarithm.log10})
+_rows("f", 50, {transcendental.Logaddexp: logistic.logaddexp, transcendental.Logaddexp2: logistic.logaddexp2})
+_rows("f", 35, {transcendental.Sin: trigonometric.sin, transcendental.Cos: trigonometric.cos})
+_rows("f", 50, {transcendental.Tan: trigonometric.tan, transcendental.Arctan2: inverse_trigonometric.arctan2})
+_rows(
+    "f", 35, {transcendental.Arcsin: inverse_trigonometric.arcsin, transcendental.Arccos: inverse_trigonometric.arccos}
+)
+_rows("f", 30, {transcendental.Arctan: inverse_trigonometric.arctan, transcendental.Tanh: hyperbolic.tanh})
+_rows("f", 30, {transcendental.Sinh: hyperbolic.sinh, transcendental.Cosh: hyperbolic.cosh})
+_rows("f", 40, {transcendental.Arcsinh: hyperbolic.arcsinh, transcendental.Arccosh: hyperbolic.arccosh})
+_rows("f", 40, {transcendental.Arctanh: hyperbolic.arctanh})
+_rows("f", 60, {transcendental.Erf: error_function.erf, transcendental.Erfc: error_function.erfc})
+_rows("f", 40, {special.Logit: logarithm.logit, special.Xlogy: logarithm.xlogy})
+_rows("f", 50, {special.Xlog1py: logarithm.xlog1py, special.RelEntr: logarithm.rel_entr})
+_rows("f", 90, {special.Gammaln: gamma.gammaln, special.Gamma: gamma.gamma, special.Digamma: gamma.digamma})
 
 
 # Comparison, logic, bits

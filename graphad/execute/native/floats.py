@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 
-from graphad.execute.native.lanes import Lanes, bits_of, load, store
-from graphad.execute.native.lanewise import each_lane, scalar_function
+from graphad.execute.native.lanes import Lanes, bits_of
+from graphad.execute.native.loops import repeat
+from graphad.execute.native.maths.rare import where_rare
 
 
 def bits(x: Lanes) -> Lanes:
@@ -93,7 +94,7 @@ def fmod(a: Lanes, b: Lanes) -> Lanes:
     multiplication gives the rest without rounding, and one addition corrects it. Lanes with a larger quotient go
     through a loop of integer divisions.
     """
-    code, size = a.code, b.abs()
+    size = b.abs()
     ratio = (a / b).abs()
     numerator = a.abs()
     quotient = ratio.intrinsic("trunc")
@@ -103,47 +104,29 @@ def fmod(a: Lanes, b: Lanes) -> Lanes:
     rest = (numerator < size).select(numerator, rest)
     limit = 2.0 ** (53 if a.kind == "f64" else 24)
     large = (ratio >= limit) & (size > 0) & is_finite(a)
-    place = code.slot(rest.type)
-    _put(rest, place)
-    with code.when(large.any().text):
-        name = scalar_function(code.module, "graphad_fmod", ("f64", "f64"), "f64", _long_division)
-        exact = each_lane(name, "f64", numerator.convert("f64"), size.convert("f64")).convert(a.kind)
-        _put(large.select(exact, rest), place)
-    return rest.with_(f"load {rest.type}, ptr {place}, align 64").copysign(a)
+    (rest,) = where_rare(large, (numerator, size), (rest,), f"fmod_{a.kind}", _long_fmod)
+    return rest.copysign(a)
 
 
-def _put(x: Lanes, place: str) -> None:
-    x.code.line(f"store {x.type} {x.text}, ptr {place}, align 64")
+def _long_fmod(a: Lanes, b: Lanes) -> tuple[Lanes]:
+    """a mod b for finite a, b > 0, by integer division: eleven bits of the difference of the exponents at a time."""
+    (high, exponent), (divisor, unit) = (_integer_part(x.convert("f64")) for x in (a, b))
+
+    def shift(rest: Lanes, distance: Lanes) -> tuple[Lanes, Lanes]:
+        step = (distance < 11).select(distance, 11)
+        return _modulo(rest << step, divisor), distance - step
+
+    start = (_modulo(high, divisor), exponent - unit)
+    rest, _ = repeat(start, lambda rest, distance: distance > 0, shift)
+    # 2^(unit - 1075), a subnormal number where the exponent is small; the product is exact.
+    normal = unit > 52
+    pattern = normal.select(unit - 52, 1) << normal.select(52, unit - 1)
+    return ((rest.convert("f64") * pattern.bitcast("f64")).convert(a.kind),)
 
 
-def _long_division(a: Lanes, b: Lanes) -> Lanes:
-    """a mod b for a and b >= 0: of their integer parts, eleven bits of the exponents' difference at a time.
-
-    Anything for b = 0 or what is not finite.
-    """
-    code = a.code
-    (high, distance), (divisor, exponent) = _integer_part(a), _integer_part(b)
-    divisor = divisor.equals(0).select(1, divisor)
-    rest, left = code.slot("i64"), code.slot("i64")
-    code.line(f"store i64 {high.with_(f'urem i64 {high.text}, {divisor.text}').text}, ptr {rest}")
-    code.line(f"store i64 {(distance - exponent).text}, ptr {left}")
-    head, body, after = (code.new_label(stem) for stem in ("digits", "digit", "divided"))
-    code.jump(head)
-    code.place(head)
-    r, d = (high.with_(f"load i64, ptr {place}") for place in (rest, left))
-    code.branch((d > 0).text, body, after)
-    code.place(body)
-    step = (d < 11).select(d, 11)
-    shifted = r << step
-    code.line(f"store i64 {shifted.with_(f'urem i64 {shifted.text}, {divisor.text}').text}, ptr {rest}")
-    code.line(f"store i64 {(d - step).text}, ptr {left}")
-    code.jump(head)
-    code.place(after)
-    # 2^(exponent - 1075), a subnormal number where the exponent is small; the product is exact.
-    normal = exponent > 52
-    shift = normal.select(52, exponent - 1)
-    unit = normal.select(exponent - 52, 1) << shift
-    return r.convert("f64") * unit.bitcast("f64")
+def _modulo(a: Lanes, b: Lanes) -> Lanes:
+    """The rest of a division of 64-bit integers as if they were unsigned."""
+    return a.with_(f"urem {a.type} {a.text}, {b.text}")
 
 
 def _integer_part(x: Lanes) -> tuple[Lanes, Lanes]:

@@ -13,19 +13,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphad.execute.native.elementwise import lowering, weight
+from graphad.execute.native.addresses import SafeGather
+from graphad.execute.native.elementwise import KINDS, lowering, weight
 from graphad.execute.native.regions import NONE, Anchor, OverwritingRegion, Region
 from graphad.ir.collector import collector_paused
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Elementwise
+from graphad.ir.types import DTYPE_NAMES, DType
 from graphad.ops.cast import Cast
 from graphad.ops.control import StopGradient
 from graphad.ops.creation import Iota
-from graphad.ops.indexing import Gather
 from graphad.ops.reduction import All, Any_, Max, Min, Prod, Reduction, Sum
 from graphad.ops.shape import BroadcastTo, Reshape, Transpose
+from graphad.ops.slicing import Pad
 from graphad.plan.layout import STRIDES
 
 REDUCTIONS = (Sum, Prod, Max, Min, All, Any_)
@@ -50,15 +52,40 @@ def fusible(node: Node) -> bool:
         return False
     if isinstance(op, (Elementwise, Cast)):
         return op.risk(node.inputs) is None and lowering(op, tuple(v.type.dtype for v in node.inputs)) is not None
-    if isinstance(op, REDUCTIONS):
-        return (
-            node.inputs[0].type.dtype.kind in "biuf"
-            and node.inputs[0].type.dtype.itemsize != 2
-            or (node.inputs[0].type.dtype.kind in "iu")
-        )
+    if isinstance(op, (*REDUCTIONS, SafeGather)):
+        return native_dtype(node.inputs[0].type.dtype)
+    if isinstance(op, Pad):
+        return native_dtype(node.types[0].dtype) and node.types[0].ndim > 0
     if isinstance(op, Iota):
-        return op.dtype.kind in "iuf" and op.dtype.itemsize >= (4 if op.dtype.kind == "f" else 1)
+        return native_dtype(op.dtype)
     return False
+
+
+def own_weight(node: Node) -> int:
+    """Return roughly how many instructions an element of a fusible node costs."""
+    if isinstance(node.op, (Elementwise, Cast)):
+        return weight(node.op, node.inputs[0].type.dtype)
+    return CHEAP + 1 if loose(node) else 1
+
+
+def native_dtype(dtype: DType) -> bool:
+    """Tell whether generated code has values of a dtype."""
+    return DTYPE_NAMES.get(dtype) in KINDS
+
+
+def loose(node: Node) -> tuple[int, ...]:
+    """Return the positions of the operands that are not read where the loops stand: what is indexed, what is padded."""
+    return (0,) if isinstance(node.op, (SafeGather, Pad)) else ()
+
+
+def operand_anchor(node: Node, k: int, anchor: Anchor) -> Anchor:
+    """Return where operand k of a node lies whose iteration shape lies at `anchor`; of a loose one, its free axes."""
+    if not isinstance(node.op, SafeGather):
+        return anchor
+    if k:
+        return anchor[: node.inputs[k].type.ndim]
+    addressed = len(node.inputs) - 1
+    return (*(NONE,) * addressed, *anchor[len(anchor) - (node.inputs[0].type.ndim - addressed) :])
 
 
 def iteration_shape(node: Node) -> tuple[int, ...]:
@@ -168,7 +195,7 @@ class Grouping:
         sources = {source for value in node.inputs if (source := self.origin(value)) is not None}
         at = self.position[node]
         group = Group({node: tuple(anchor)}, frame, reduced, sources, at, at, int(reduced is not None))
-        group.weight = 1 if isinstance(node.op, (Reduction, Iota)) else weight(node.op, node.types[0].dtype)
+        group.weight = own_weight(node)
         self.group_of[node] = group
 
     def origin(self, value: Value) -> Node | None:
@@ -219,10 +246,10 @@ class Grouping:
         pairs: dict[int, int] = {}
         rows_only = True
         for node, anchor in reader.members.items():
-            for value in node.inputs:
+            for k, value in enumerate(node.inputs):
                 if (origin := self.origin(value)) is None or self.group_of.get(origin) is not source:
                     continue
-                found = self.request(value, anchor)
+                found = None if k in loose(node) else self.request(value, operand_anchor(node, k, anchor))
                 if found is None:
                     return None
                 maker, wanted = found
@@ -405,9 +432,9 @@ class Grouping:
         """Return where the operands from outside lie in the frame of a group."""
         found: dict[Value, Anchor] = {}
         for node, anchor in group.members.items():
-            for value in node.inputs:
-                if value[0] not in group.members:
-                    found[value] = anchor
+            for k, value in enumerate(node.inputs):
+                if value[0] not in group.members and k not in loose(node):
+                    found[value] = operand_anchor(node, k, anchor)
         return found
 
 
@@ -436,11 +463,11 @@ def used_outside(graph: Graph, grouping: Grouping, group: Group) -> list[Node]:
 
 def inside(grouping: Grouping, group: Group, user: Node, node: Node) -> bool:
     """Tell whether `user` reads `node` by way of views that only move axes, wherever it reads it."""
-    for value in user.inputs:
+    for k, value in enumerate(user.inputs):
         if grouping.origin(value) is not node:
             continue
-        found = grouping.request(value, group.members[user])
-        if found is None or found[0] is not node:
+        found = grouping.request(value, operand_anchor(user, k, group.members[user]))
+        if k in loose(user) or found is None or found[0] is not node:
             return False
     return True
 
@@ -496,10 +523,10 @@ class _Rebuilder:
         """Return the nodes outside a group that its members read directly, behind views between members too."""
         found: dict[Node, None] = {}
         for node, anchor in group.members.items():
-            for value in node.inputs:
-                if value[0] in group.members or self.is_inner(group, value, anchor):
-                    continue
-                found[value[0]] = None
+            for k, value in enumerate(node.inputs):
+                at = operand_anchor(node, k, anchor)
+                if k in loose(node) or not (value[0] in group.members or self.is_inner(group, value, at)):
+                    found[value[0]] = None
         return list(found)
 
     def is_inner(self, group: Group, value: Value, anchor: Anchor) -> bool:
@@ -552,6 +579,17 @@ def region_of(
         inner_anchors[made] = anchor
         return made
 
+    def outside_value(value: Value, anchor: Anchor) -> Value:
+        """Return the body's input for a value from outside that lies at `anchor`."""
+        made = operands.get((value, anchor))
+        if made is None:
+            node = value[0]
+            label = f"x{len(operands)}"
+            leaf = Node(Input(label, value.type), (), (value.type,), node.location, node.scope, node.role, 0)
+            made = operands[value, anchor] = Value(leaf, 0)
+            inner_anchors[leaf] = anchor
+        return made
+
     def inside_value(value: Value, anchor: Anchor) -> Value:
         """Return the body's value for an operand that lies at `anchor`."""
         found = inner.get((value, anchor)) or inner.get((value, None))
@@ -559,13 +597,7 @@ def region_of(
             return found
         node = value[0]
         if not rebuilder.is_inner(group, value, anchor):
-            made = operands.get((value, anchor))
-            if made is None:
-                label = f"x{len(operands)}"
-                leaf = Node(Input(label, value.type), (), (value.type,), node.location, node.scope, node.role, 0)
-                made = operands[value, anchor] = Value(leaf, 0)
-                inner_anchors[leaf] = anchor
-            return made
+            return outside_value(value, anchor)
         if not node.inputs:
             made = inner[value, anchor] = Value(copy(node, (), anchor), 0)
             return made
@@ -578,7 +610,13 @@ def region_of(
 
     for node in members:
         anchor = group.members[node]
-        given = tuple([inside_value(v, anchor) for v in node.inputs])
+        apart = loose(node)
+        given = tuple(
+            [
+                (outside_value if k in apart else inside_value)(v, operand_anchor(node, k, anchor))
+                for k, v in enumerate(node.inputs)
+            ]
+        )
         inner[Value(node, 0), None] = Value(copy(node, given, result_anchor(node, anchor)), 0)
     results = tuple([inner[Value(node, 0), None] for node in outputs])
     body_inputs = list(operands.values())
@@ -594,7 +632,7 @@ def region_of(
     if (
         not reduced
         and all(by_node[v.node] == by_node[first.node] for v in body_inputs if v.type == first.type)
-        and not any(isinstance(node.op, Gather) for node in members)
+        and not any(loose(node) for node in members)
     ):
         made = OverwritingRegion
     return made(body, tuple(group.frame), reduced, anchors), [value for value, _ in operands]

@@ -7,7 +7,7 @@ divisor, wrapping for the lowest integer over -1, all bits shifted out for a cou
 from __future__ import annotations
 
 from graphad.execute.native.lanes import Lanes, bits_of
-from graphad.execute.native.lanewise import each_lane, scalar_function
+from graphad.execute.native.loops import repeat
 
 
 def absolute(x: Lanes) -> Lanes:
@@ -46,7 +46,7 @@ def _truncated_quotient(a: Lanes, b: Lanes) -> Lanes:
         safe = wrong.select(1, b)
         quotient = a.with_(f"{'sdiv' if signed else 'udiv'} {a.type} {a.text}, {safe.text}")
     else:
-        # A float of more than twice... as the quotient is 1/|a| away from the integer above, its rounding stays below.
+        # In floats whose rounding is finer than 1/|a|: a quotient below an integer stays below it.
         wide, middle = ("f32", "i32") if bits <= 16 else ("f64", a.kind)
         quotient = (a.convert(wide) / b.convert(wide)).convert(middle).convert(a.kind)
     if flips is not None:
@@ -117,81 +117,47 @@ def count_ones(x: Lanes) -> Lanes:
 
 def power(a: Lanes, b: Lanes) -> Lanes:
     """a^b for b >= 0, wrapping."""
-    code = a.code
-    places = [code.slot(x.type) for x in (a, b, a)]
-    for x, place in zip((a, b, a.constant(1)), places, strict=True):
-        code.line(f"store {x.type} {x.text}, ptr {place}, align 64")
-    head, body, after = (code.new_label(stem) for stem in ("powers", "square", "raised"))
-    code.jump(head)
-    code.place(head)
-    base, rest, product = (x.with_(f"load {x.type}, ptr {p}, align 64") for x, p in zip((a, b, a), places, strict=True))
-    code.branch(rest.differs(0).any().text, body, after)
-    code.place(body)
-    following = (
-        base * base,
-        rest.bitcast(f"u{bits_of(b.kind)}") >> 1,
-        (rest & 1).differs(0).select(product * base, product),
-    )
-    for x, place in zip(following, places, strict=True):
-        code.line(f"store {x.type} {x.text}, ptr {place}, align 64")
-    code.jump(head)
-    code.place(after)
-    return product
+    unsigned = f"u{bits_of(b.kind)}"
 
+    def square(base: Lanes, rest: Lanes, product: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+        return base * base, rest >> 1, (rest & 1).differs(0).select(product * base, product)
 
-def power_constant(x: Lanes, exponent: int) -> Lanes:
-    """x^exponent for a fixed exponent >= 0, wrapping."""
-    product: Lanes | None = None
-    while exponent:
-        if exponent & 1:
-            product = x if product is None else product * x
-        exponent >>= 1
-        x = x * x
-    return x.constant(1) if product is None else product
+    start = (a, b.bitcast(unsigned), a.constant(1))
+    return repeat(start, lambda base, rest, product: rest.differs(0), square)[2]
 
 
 def gcd(a: Lanes, b: Lanes) -> Lanes:
-    """Greatest common divisor of |a| and |b|; gcd(0, b) = |b|."""
-    name = scalar_function(a.code.module, "graphad_gcd", ("u64", "u64"), "u64", _binary_gcd)
-    wide = [absolute(x).bitcast(f"u{bits_of(x.kind)}").convert("u64") for x in (a, b)]
-    return each_lane(name, "u64", *wide).convert(a.kind)
+    """Greatest common divisor of |a| and |b|; gcd(0, b) = |b|.
+
+    Stein's algorithm: twos are shifted out, and the smaller odd number is subtracted from the larger.
+    """
+    unsigned = f"u{bits_of(a.kind)}"
+    x, y = absolute(a).bitcast(unsigned), absolute(b).bitcast(unsigned)
+    odd = _odd(y)
+
+    def subtract(left: Lanes, right: Lanes) -> tuple[Lanes, Lanes]:
+        done = right.equals(0)
+        low, high = minimum(left, right), maximum(left, right)
+        return done.select(left, low), done.select(right, _odd(high - low))
+
+    start = (x.equals(0).select(odd, _odd(x)), odd)
+    common, _ = repeat(start, lambda left, right: right.differs(0), subtract)
+    both = x | y
+    return both.equals(0).select(0, common << _trailing_zeros(both)).bitcast(a.kind)
 
 
 def lcm(a: Lanes, b: Lanes) -> Lanes:
     """Least common multiple of |a| and |b|, wrapping; 0 where one is 0."""
     unsigned = f"u{bits_of(a.kind)}"
-    a, b = absolute(a).bitcast(unsigned), absolute(b).bitcast(unsigned)
-    return _truncated_quotient(a, gcd(a, b)) * b
-
-
-def _binary_gcd(a: Lanes, b: Lanes) -> Lanes:
-    """Stein's algorithm: twos are shifted out, and the smaller odd number is subtracted from the larger."""
-    code = a.code
-    left, right = code.slot("i64"), code.slot("i64")
-    for x, place in ((_odd(a), left), (_odd(b), right)):
-        code.line(f"store i64 {x.text}, ptr {place}")
-    head, body, after = (code.new_label(stem) for stem in ("gcd", "subtract", "found"))
-    # Where one is 0 the answer is the other.
-    code.branch((a.equals(0) | b.equals(0)).text, after, head)
-    code.place(head)
-    x, y = (a.with_(f"load i64, ptr {place}") for place in (left, right))
-    code.branch(x.equals(y).text, after, body)
-    code.place(body)
-    swap = x < y
-    small, large = swap.select(x, y), swap.select(y, x)
-    for value, place in ((small, left), (_odd(large - small), right)):
-        code.line(f"store i64 {value.text}, ptr {place}")
-    code.jump(head)
-    code.place(after)
-    common = a.with_(f"load i64, ptr {left}") << _trailing_zeros(a | b)
-    return a.equals(0).select(b, b.equals(0).select(a, common))
-
-
-def _trailing_zeros(x: Lanes) -> Lanes:
-    x.code.module.declare("llvm.cttz.i64", "i64", ["i64", "i1"])
-    return Lanes(x.code, x.kind, 1, x.code.call("i64", "llvm.cttz.i64", [("i64", x.text), ("i1", "false")]))
+    x, y = absolute(a).bitcast(unsigned), absolute(b).bitcast(unsigned)
+    return (_truncated_quotient(x, gcd(x, y)) * y).bitcast(a.kind)
 
 
 def _odd(x: Lanes) -> Lanes:
     """Return x without its factors of two; 0 of 0."""
     return x.equals(0).select(0, x >> _trailing_zeros(x))
+
+
+def _trailing_zeros(x: Lanes) -> Lanes:
+    """Return the number of factors of two; the width for 0."""
+    return ((x - 1) & ~x).intrinsic("ctpop")

@@ -13,18 +13,23 @@ from typing import Any
 import numpy as np
 
 from graphad.execute.native import products
+from graphad.execute.native.addresses import SafeScatterAdd, SafeScatterSet
 from graphad.execute.native.code import Module
+from graphad.execute.native.elementwise import KINDS
 from graphad.execute.native.kernel import Kernel
 from graphad.execute.native.nest import Nest, nest_of
 from graphad.execute.native.nest_code import nest_kernels, partial_bytes
 from graphad.execute.native.regions import NONE, Region
+from graphad.execute.native.scattering import Scatter, scatter_kernel
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.leaf import Input
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
 from graphad.ir.types import DTYPE_NAMES, TensorType
+from graphad.ops.joining import Concatenate
 from graphad.ops.product import Matmul
 from graphad.ops.shape import Reshape
+from graphad.ops.slicing import UpdateSlice
 
 Array = np.ndarray[Any, Any]
 
@@ -77,7 +82,7 @@ def lowered(module: Module, node: Node, operands: Sequence[Array], results: Sequ
     The arrays tell types and strides only.
     """
     if isinstance(node.op, Region):
-        return region_lowered(module, node.op, operands)
+        return region_lowered(module, node.op, operands, results)
     found = _TABLE.get(type(node.op))
     return None if found is None else found(module, node, operands, results)
 
@@ -87,9 +92,9 @@ def element_strides(array: Array) -> tuple[int, ...]:
     return tuple([s // array.itemsize for s in array.strides])
 
 
-def region_lowered(module: Module, region: Region, operands: Sequence[Array]) -> Lowered:
+def region_lowered(module: Module, region: Region, operands: Sequence[Array], results: Sequence[Array]) -> Lowered:
     """Enter the loop nest of a region."""
-    nest = nest_of(region, [element_strides(x) for x in operands])
+    nest = nest_of(region, [element_strides(x) for x in operands], [element_strides(x) for x in results])
     kernels = nest_kernels(module, nest)
     return Lowered(tuple(kernels), nest_nanoseconds(nest), partial_bytes(nest) if len(kernels) > 1 else 0)
 
@@ -102,7 +107,7 @@ def nest_nanoseconds(nest: Nest) -> float:
 def lowered_copy(module: Module, source: Array, target: Array) -> Lowered | None:
     """Enter a copy between arrays of one shape; None for element types that native code does not move."""
     moved = source.dtype.itemsize
-    if moved not in (1, 2, 4, 8) or not target.flags.c_contiguous or not source.size:
+    if moved not in (1, 2, 4, 8) or not source.size:
         return None
     type_ = TensorType(np.dtype(f"uint{8 * moved}"), source.shape)
     frame = [n for n in source.shape if n != 1]
@@ -111,7 +116,7 @@ def lowered_copy(module: Module, source: Array, target: Array) -> Lowered | None
     leaf = Node(Input("x", type_), (), (type_,), None, "", "forward", 0)
     value = Value(leaf, 0)
     body = Graph("copy", (value,), (value,), ("x",), ("out",), *flat_containers(1, 1))
-    return region_lowered(module, Region(body, tuple(frame), (), (anchor,)), [source])
+    return region_lowered(module, Region(body, tuple(frame), (), (anchor,)), [source], [target])
 
 
 @lowers_step(Reshape)
@@ -129,6 +134,47 @@ def _matmul(module: Module, node: Node, operands: Sequence[Array], results: Sequ
     flops = 2.0 * product.batch * product.m * product.n * product.k
     moved = sum(x.nbytes for x in (*operands, *results))
     return Lowered((kernel,), max(flops / FLOPS_PER_NS, moved / BYTES_PER_NS))
+
+
+@lowers_step(SafeScatterAdd, SafeScatterSet)
+def _scatter(module: Module, node: Node, operands: Sequence[Array], results: Sequence[Array]) -> Lowered | None:
+    """A scatter into a result that holds its first operand already (`moves` puts it there)."""
+    _, updates, *indices = operands
+    kind = DTYPE_NAMES[results[0].dtype]
+    dense = all(x.flags.c_contiguous for x in (updates, *indices))
+    if kind not in KINDS or not dense or any(x.dtype != np.int64 for x in indices):
+        return None
+    steps = element_strides(results[0])[: len(indices)]
+    part = updates.size // indices[0].size
+    scatter = Scatter(kind, isinstance(node.op, SafeScatterAdd), steps, indices[0].size, part)
+    return Lowered((scatter_kernel(module, scatter),), (updates.nbytes + 20.0 * indices[0].size) / BYTES_PER_NS)
+
+
+def moves(node: Node) -> list[tuple[int, Callable[[Array], Array]]] | None:
+    """Return the copies that a step consists of, or begins with: an operand, and the part of the result it goes to.
+
+    None where it does not begin with copies.
+    """
+    op = node.op
+    if isinstance(op, Concatenate):
+        found: list[tuple[int, Callable[[Array], Array]]] = []
+        start = 0
+        for k, value in enumerate(node.inputs):
+            stop = start + int(value.type.shape[op.axis])
+            if stop > start:
+                found.append((k, _part(op.axis, start, stop)))
+            start = stop
+        return found
+    if isinstance(op, UpdateSlice):
+        index = (..., *(slice(int(a), int(b), s) for a, b, s in zip(op.starts, op.stops, op.steps, strict=True)))
+        return [(0, lambda y: y), (1, lambda y: y[index])]
+    if isinstance(op, (SafeScatterAdd, SafeScatterSet)):
+        return [(0, lambda y: y)]
+    return None
+
+
+def _part(axis: int, start: int, stop: int) -> Callable[[Array], Array]:
+    return lambda y: y[(slice(None),) * axis + (slice(start, stop),)]
 
 
 def product_of(a: Array, b: Array, c: Array) -> products.Product | None:

@@ -8,10 +8,10 @@ product is cut.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from graphad.execute.native.code import Code
-from graphad.execute.native.lanes import Lanes, constant, element_type, load, store
+from graphad.execute.native.code import Code, Module
+from graphad.execute.native.lanes import Lanes, constant, constant_text, element_type, load, store
 
 UNROLLED = 8
 """Sums of up to this many terms are written without a loop."""
@@ -63,11 +63,17 @@ class Update:
     Attributes:
         alpha, beta: numbers, or texts of values of the tile's kind.
         addend: C0; None leaves the second term out, and C0 unread.
+        adds: text of an i1, which false does the same at run time (`call_tiles` only).
     """
 
     alpha: float | Lanes
     beta: float | Lanes = 0.0
     addend: View | None = None
+    adds: str = "true"
+
+    def at(self, code: Code, kind: str, row: str, column: str) -> Update:
+        """Return the update of the part of C that begins at an element."""
+        return self if self.addend is None else replace(self, addend=self.addend.at(code, kind, row, column))
 
 
 def product_text(code: Code, a: str, b: str) -> str:
@@ -102,7 +108,7 @@ def advance(code: Code, kind: str, address: str, count: str, stride: str) -> str
     return code.value(f"getelementptr {element_type(kind)}, ptr {address}, i64 {elements}")
 
 
-def emit_tile(code: Code, tile: Tile, a: View, b: View, c: View, k: str, update: Update, panel: str = "") -> None:
+def emit_tile(code: Code, tile: Tile, a: View, b: View, c: View, k: str, update: Update) -> None:
     """Write one tile: ``C = alpha * A @ B + beta * C0``.
 
     Args:
@@ -113,21 +119,20 @@ def emit_tile(code: Code, tile: Tile, a: View, b: View, c: View, k: str, update:
         c: rows x columns.
         k: text of the number of terms.
         update: alpha, beta and C0.
-        panel: address of k rows of full vectors that B is copied to on the way, for the tiles that follow; "" for none.
     """
+    emit_results(code, tile, emit_sums(code, tile, a, b, k), c, update)
+
+
+def emit_sums(code: Code, tile: Tile, a: View, b: View, k: str) -> list[list[Lanes]]:
+    """Write the sums of a tile; returns its rows of vectors."""
     rows = [advance(code, tile.kind, a.address, str(i), a.row) for i in range(tile.rows)]
     type_ = Lanes(code, tile.kind, tile.lanes, "").type
     zero = constant(code, tile.kind, 0.0, tile.lanes)
-    width = str(tile.vectors * tile.lanes)
 
     def terms(sums: list[list[Lanes]], index: str) -> list[list[Lanes]]:
         from_a = product_text(code, index, a.column)
         from_b = advance(code, tile.kind, b.address, index, b.row)
         vectors = [load_columns(code, tile, from_b, v) for v in range(tile.vectors)]
-        if panel:
-            to = advance(code, tile.kind, panel, index, width)
-            for v, vector in enumerate(vectors):
-                store(vector, advance(code, tile.kind, to, str(v * tile.lanes), "1"), align=type_bytes(tile))
         done = []
         for row, before in zip(rows, sums, strict=True):
             factor = load(code, tile.kind, advance(code, tile.kind, row, from_a, "1")).spread(tile.lanes)
@@ -153,6 +158,11 @@ def emit_tile(code: Code, tile: Tile, a: View, b: View, c: View, k: str, update:
         with code.loop("0", k) as index:
             keep(terms(current(), index))
         sums = current()
+    return sums
+
+
+def emit_results(code: Code, tile: Tile, sums: list[list[Lanes]], c: View, update: Update) -> None:
+    """Write what becomes of the sums of a tile."""
     for i, line in enumerate(sums):
         for v, value in enumerate(line):
             finish(code, tile, value, c, i, v, update)
@@ -236,3 +246,81 @@ def store_strided(value: Lanes, tile: Tile, place: View, count: int) -> None:
         part = value if piece == tile.lanes else value.shuffle(range(first, first + piece))
         store(part, advance(code, tile.kind, place.address, str(first), "1"))
         first += piece
+
+
+def name_of(tile: Tile) -> str:
+    """Return the name of the function that computes a column of tiles."""
+    marks = ("_padded" if tile.padded else "") + ("" if tile.unit else "_strided")
+    return f"tiles_{tile.kind}_{tile.rows}x{tile.columns}_{tile.lanes}{marks}"
+
+
+TILES_PARAMETERS = (
+    ("ptr", "a"), ("i64", "a_row"), ("i64", "a_term"),
+    ("ptr", "b"), ("i64", "b_term"),
+    ("ptr", "c"), ("i64", "c_row"), ("i64", "c_column"),
+    ("ptr", "old"), ("i64", "old_row"), ("i64", "old_column"),
+    ("i64", "a_step"), ("i64", "tiles"), ("i64", "terms"), ("i1", "adds"),
+)  # fmt: skip
+
+
+def call_tiles(
+    code: Code, tile: Tile, a: View, a_step: str, b: View, c: View, tiles: str, terms: str, update: Update
+) -> None:
+    """Call the function that computes tiles one below the other, entering it into the module unless it is there.
+
+    Args:
+        code: where to write the call.
+        tile: the shape of each.
+        a, b, c: of the first tile.
+        a_step: text of the elements from the rows of A of one tile to those of the next.
+        tiles, terms: texts of how many.
+        update: what becomes of the sums.
+    """
+    if not code.module.has(name_of(tile)):
+        write_tiles(code.module, tile)
+    element = element_type(tile.kind)
+    old = update.addend or c
+    adds = update.adds if update.addend is not None else "false"
+    given = [
+        a.address, a.row, a.column, b.address, b.row, c.address, c.row, c.column, old.address, old.row, old.column,
+        a_step, tiles, terms, adds,
+    ]  # fmt: skip
+    arguments = [(type_, text) for (type_, _), text in zip(TILES_PARAMETERS, given, strict=True)]
+    for number in (update.alpha, update.beta):
+        text = number.text if isinstance(number, Lanes) else constant_text(tile.kind, number)
+        arguments.append((element, text))
+    code.call("void", name_of(tile), arguments)
+
+
+def write_tiles(module: Module, tile: Tile) -> None:
+    """Write the function of `call_tiles` for one shape of tile.
+
+    The lines of C are fetched while the sums run: they are wanted all at once at the end.
+    """
+    element = element_type(tile.kind)
+    parameters = [*TILES_PARAMETERS, (element, "alpha"), (element, "beta")]
+    code = module.function(name_of(tile), "void", parameters, "nounwind noinline", "internal")
+    module.declare("llvm.prefetch.p0", "void", ["ptr", "i32", "i32", "i32"])
+    alpha, beta = (Lanes(code, tile.kind, 1, f"%{name}").spread(tile.lanes) for name in ("alpha", "beta"))
+    b = View("%b", "%b_term", "1")
+    c_step, old_step = (code.value(f"mul i64 %{x}_row, {tile.rows}") for x in ("c", "old"))
+    with code.loop("0", "%tiles") as i:
+        a = View(advance(code, tile.kind, "%a", i, "%a_step"), "%a_row", "%a_term")
+        c = View(advance(code, tile.kind, "%c", i, c_step), "%c_row", "1" if tile.unit else "%c_column")
+        old = View(advance(code, tile.kind, "%old", i, old_step), "%old_row", "1" if tile.unit else "%old_column")
+        for row in range(tile.rows):
+            line = advance(code, tile.kind, c.address, str(row), c.row)
+            for column in (0, tile.columns - 1):
+                place = advance(code, tile.kind, line, str(column), c.column)
+                code.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 1, i32 3, i32 1)")
+        sums = emit_sums(code, tile, a, b, "%terms")
+        then, otherwise, after = (code.new_label(stem) for stem in ("add", "set", "after"))
+        code.branch("%adds", then, otherwise)
+        code.place(then)
+        emit_results(code, tile, sums, c, Update(alpha, beta, old))
+        code.jump(after)
+        code.place(otherwise)
+        emit_results(code, tile, sums, c, Update(alpha))
+        code.jump(after)
+        code.place(after)
+    code.line("ret void")

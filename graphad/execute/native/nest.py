@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from graphad.execute.native.addresses import SafeGather
 from graphad.execute.native.elementwise import weight
 from graphad.execute.native.lanes import bits_of
 from graphad.execute.native.regions import NONE, Anchor, Region
@@ -24,7 +25,7 @@ from graphad.ir.types import DTYPE_NAMES
 from graphad.ops.cast import Cast
 from graphad.ops.creation import Iota
 from graphad.ops.reduction import Reduction
-from graphad.plan.layout import dense_strides
+from graphad.ops.slicing import Pad
 
 CHUNK = 2048
 """Elements along the vector axis that a unit of a nest without reductions covers at most."""
@@ -46,11 +47,38 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class Indexed:
+    """A read at positions that are computed: `steps` are the strides of the axes that the operands address."""
+
+    access: Access
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Where along a frame axis a padded operand is: at ``low + k * (gap + 1)`` for k in [0, size)."""
+
+    axis: int
+    low: int
+    size: int
+    gap: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class Padded:
+    """A read inside windows, zero outside; `access` has no stride along the axes of the windows."""
+
+    access: Access
+    windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Instruction:
     """One value of the nest.
 
     Attributes:
-        what: an `Access` (load), an `Op` (elementwise, cast, reduction, positions), a Python number (constant), or an
+        what: an `Access`, `Indexed` or `Padded` (load), an `Op` (elementwise, cast, reduction, positions), a Python number (constant), or an
             int wrapped in `Late` (a constant that comes with the sizes).
         operands: positions of earlier instructions.
         kind: of the result.
@@ -125,7 +153,7 @@ class Nest:
     @property
     def buffers(self) -> int:
         """Return how many buffers the nest reads and writes."""
-        loads = [i.what.index for i in self.instructions if isinstance(i.what, Access)]
+        loads = [access.index for i in self.instructions if (access := access_of(i.what)) is not None]
         return 1 + max([*loads, *(access.index for _, access in self.stores)], default=-1)
 
     def work(self) -> int:
@@ -164,6 +192,13 @@ class Nest:
     def partial(self) -> bool:
         """Tell whether everything is reduced in parts, whose results a second kernel joins."""
         return bool(not self.outer and self.inner and self.passes == 1 and self.inner_size > 2 * PARTIAL)
+
+
+def access_of(what: Any) -> Access | None:
+    """Return the access of a load of any kind; None for what is not a load."""
+    if isinstance(what, (Indexed, Padded)):
+        return what.access
+    return what if isinstance(what, Access) else None
 
 
 def _code_fields(op: Op) -> list[str]:
@@ -241,8 +276,8 @@ def needed(nest: Nest, p: int, kept: Sequence[int]) -> list[int]:
 # Building.
 
 
-def nest_of(region: Region, strides: Sequence[tuple[int, ...]]) -> Nest:
-    """Return the loop nest of a region whose operands have these strides (in elements); results are dense."""
+def nest_of(region: Region, strides: Sequence[tuple[int, ...]], result_strides: Sequence[tuple[int, ...]]) -> Nest:
+    """Return the loop nest of a region whose operands and results have these strides, in elements."""
     body = region.body
     anchor_of = dict(zip(body.nodes, region.anchors, strict=True))
     axes = len(region.frame)
@@ -255,7 +290,11 @@ def nest_of(region: Region, strides: Sequence[tuple[int, ...]]) -> Nest:
         made.append(instruction)
         return len(made) - 1
 
+    elsewhere = {value for node in body.nodes if isinstance(node.op, (SafeGather, Pad)) for value in node.inputs[:1]}
+    position_of = {value: k for k, value in enumerate(body.inputs)}
     for position, value in enumerate(body.inputs):
+        if value in elsewhere:
+            continue
         along = _strides_along(anchor_of[value.node], strides[position], axes)
         kind = DTYPE_NAMES[value.type.dtype]
         lies = frozenset(a for a in range(axes) if along[a])
@@ -270,6 +309,13 @@ def nest_of(region: Region, strides: Sequence[tuple[int, ...]]) -> Nest:
         if isinstance(op, Constant):
             place[value] = add(Instruction(_number(op, kind, late), (), kind, frozenset(), 0, 0))
             continue
+        if isinstance(op, (SafeGather, Pad)):
+            source = node.inputs[0]
+            position = position_of[source]
+            indices = tuple([place[v] for v in node.inputs[1:]])
+            read = _elsewhere(op, source, position, strides[position], anchor_of, node, axes)
+            place[value] = add(_loaded(read, indices, kind, made))
+            continue
         operands = tuple([place[v] for v in node.inputs])
         if isinstance(op, Reduction) and not _drops(op, anchor_of[node.inputs[0].node]):
             same = made[operands[0]].kind == kind
@@ -278,7 +324,14 @@ def nest_of(region: Region, strides: Sequence[tuple[int, ...]]) -> Nest:
             continue
         place[value] = add(_computed(node, operands, kind, anchor_of[node], made, reduced))
     stores = tuple(
-        (place[v], Access(len(body.inputs) + k, DTYPE_NAMES[v.type.dtype], _dense_along(v, anchor_of, axes)))
+        (
+            place[v],
+            Access(
+                len(body.inputs) + k,
+                DTYPE_NAMES[v.type.dtype],
+                _strides_along(anchor_of[v.node], result_strides[k], axes),
+            ),
+        )
         for k, v in enumerate(body.outputs)
     )
     sizes = dict(enumerate(region.frame))
@@ -288,6 +341,43 @@ def nest_of(region: Region, strides: Sequence[tuple[int, ...]]) -> Nest:
         passes += 1
     draft = Nest(tuple(made), stores, (), (), None, sizes, 1, tuple(late), passes)
     return _arranged(draft, [a for a in range(axes) if a not in reduced], sorted(reduced))
+
+
+def _elsewhere(
+    op: Op,
+    source: Value,
+    position: int,
+    strides: Sequence[int],
+    anchor_of: dict[Node, Anchor],
+    node: Node,
+    axes: int,
+) -> Indexed | Padded:
+    """Describe the read of a loose operand."""
+    kind = DTYPE_NAMES[source.type.dtype]
+    anchor = anchor_of[source.node]
+    if isinstance(op, SafeGather):
+        addressed = len(node.inputs) - 1
+        access = Access(position, kind, _strides_along(anchor, strides, axes))
+        return Indexed(access, tuple(strides[:addressed]))
+    assert isinstance(op, Pad)
+    windows = []
+    plain = []
+    for k, axis in enumerate(anchor):
+        n, low, gap = int(source.type.shape[k]), int(op.low[k]), op.interior[k]
+        if axis != NONE and (low or gap or op.high[k]):
+            windows.append(Window(axis, low, n, gap, strides[k]))
+            plain.append(0)
+        else:
+            plain.append(strides[k])
+    return Padded(Access(position, kind, _strides_along(anchor, plain, axes)), tuple(windows))
+
+
+def _loaded(read: Indexed | Padded, operands: tuple[int, ...], kind: str, made: list[Instruction]) -> Instruction:
+    lies = frozenset(a for a, s in enumerate(read.access.strides) if s).union(*[made[k].along for k in operands])
+    if isinstance(read, Padded):
+        lies |= {window.axis for window in read.windows}
+    stage = max([made[k].stage for k in operands], default=0)
+    return Instruction(read, operands, kind, lies, stage, 6)
 
 
 def _drops(op: Reduction, anchor: Anchor) -> bool:
@@ -306,7 +396,7 @@ def _computed(
     stage = max([made[k].stage for k in operands], default=0)
     if isinstance(op, Reduction):
         return Instruction(op, operands, kind, lies - reduced, stage + 1, 1)
-    return Instruction(op, operands, kind, lies, stage, weight(op, node.types[0].dtype))
+    return Instruction(op, operands, kind, lies, stage, weight(op, node.inputs[0].type.dtype))
 
 
 def _number(op: Constant, kind: str, late: list[int]) -> Any:
@@ -335,15 +425,12 @@ def _strides_along(anchor: Anchor, strides: Sequence[int], axes: int) -> tuple[i
     return tuple(found)
 
 
-def _dense_along(value: Value, anchor_of: dict[Node, Anchor], axes: int) -> tuple[int, ...]:
-    return _strides_along(anchor_of[value.node], dense_strides(value.type.shape), axes)  # type: ignore[arg-type]
-
-
 def _arranged(draft: Nest, outer: list[int], inner: list[int]) -> Nest:
     """Choose order, merged axes, the vector axis and the lanes."""
-    accesses = [i.what for i in draft.instructions if isinstance(i.what, Access)]
+    accesses = [access for i in draft.instructions if (access := access_of(i.what)) is not None]
     accesses += [access for _, access in draft.stores]
     fixed = {a for i in draft.instructions if isinstance(i.what, Iota) for a in i.along}
+    fixed |= {w.axis for i in draft.instructions if isinstance(i.what, Padded) for w in i.what.windows}
     sizes = dict(draft.sizes)
     vector = _vector_axis(accesses, sizes, outer, inner)
     outer = _ordered(outer, accesses, vector)
@@ -368,7 +455,11 @@ def _arranged(draft: Nest, outer: list[int], inner: list[int]) -> Nest:
 
 
 def _on_axes(instruction: Instruction, kept: set[int]) -> Instruction:
-    what = _access_on(instruction.what, kept) if isinstance(instruction.what, Access) else instruction.what
+    what = instruction.what
+    if isinstance(what, Access):
+        what = _access_on(what, kept)
+    elif isinstance(what, (Indexed, Padded)):
+        what = replace(what, access=_access_on(what.access, kept))
     return replace(instruction, what=what, along=instruction.along & kept)
 
 

@@ -21,8 +21,12 @@ from graphad.execute.native.nest import (
     CHUNK,
     PARTIAL,
     Access,
+    Indexed,
     Late,
     Nest,
+    Padded,
+    Window,
+    access_of,
     cached,
     element_level,
     needed,
@@ -314,7 +318,7 @@ class _Units:
             frame.base[id(access)] = self._address(access, self.pointers[access.index], where)
 
     def _accesses(self) -> list[Access]:
-        found = [i.what for i in self.nest.instructions if isinstance(i.what, Access)]
+        found = [access for i in self.nest.instructions if (access := access_of(i.what)) is not None]
         return found + [access for _, access in self.nest.stores]
 
     def _address(self, access: Access, base: str, where: Sequence[tuple[int, str]]) -> str:
@@ -383,9 +387,103 @@ class _Units:
             inside = element_level(self.nest, i)
             address = self._inner_address(frame, what) if inside else frame.base[id(what)]
             return self._read(frame, what, address)
+        if isinstance(what, Indexed):
+            return self._indexed(frame, what, [self._value(frame, o) for o in i.operands], element_level(self.nest, i))
+        if isinstance(what, Padded):
+            return self._padded(frame, what, element_level(self.nest, i))
         if isinstance(what, Iota):
             return self._position(frame, i.along, i.kind)
         return elementwise.emit(what, *[self._value(frame, o) for o in i.operands])
+
+    def _place_of(self, frame: _Frame, access: Access, inside: bool) -> str:
+        return self._inner_address(frame, access) if inside else frame.base[id(access)]
+
+    def _indexed(self, frame: _Frame, what: Indexed, positions: Sequence[Lanes], inside: bool) -> Lanes:
+        """Read at computed positions: as a plain read where all lanes share them, lane by lane elsewhere."""
+        offset: Lanes | None = None
+        for position, step in zip(positions, what.steps, strict=True):
+            part = position * step
+            offset = part if offset is None else offset + part
+        assert offset is not None
+        address = self._place_of(frame, what.access, inside)
+        if offset.count == 1:
+            return self._read(frame, what.access, self._moved(what.access, address, offset.text))
+        return self._lane_by_lane(frame, what.access, address, offset)
+
+    def _moved(self, access: Access, address: str, offset: str) -> str:
+        element = f"i{max(bits_of(access.kind), 8)}"
+        return self.code.value(f"getelementptr {element}, ptr {address}, i64 {offset}")
+
+    def _lane_by_lane(self, frame: _Frame, access: Access, address: str, offset: Lanes) -> Lanes:
+        """Read one element a lane, at the address moved by the lane's offset."""
+        code = self.code
+        along = access.strides[self.nest.vector] if self.nest.vector is not None else 0
+        kind = "u8" if access.kind == "bool" else access.kind
+        vector = f"<{frame.lanes} x {element_type(kind)}>"
+        text = "poison"
+        for lane in range(frame.lanes):
+            at = offset.lane(lane) + lane * along
+            one = load(code, kind, self._moved(access, address, at.text))
+            text = code.value(f"insertelement {vector} {text}, {one.type} {one.text}, i64 {lane}")
+        found = Lanes(code, kind, frame.lanes, text)
+        return found.differs(0) if access.kind == "bool" else found
+
+    def _padded(self, frame: _Frame, what: Padded, inside: bool) -> Lanes:
+        """Read inside the windows, zero outside; positions outside are moved inside before they are read."""
+        nest, access = self.nest, what.access
+        within: Lanes | None = None
+        offset = constant(self.code, "i64", 0)
+        for window in what.windows:
+            holds, at = self._in_window(frame, window)
+            within = holds if within is None else within & holds
+            offset = offset + at * window.stride
+        address = self._place_of(frame, access, inside)
+        if within is None:
+            return self._read(frame, access, address)
+        whole = [w for w in what.windows if w.axis == nest.vector and w.gap == 0 and w.stride == 1]
+        if whole and frame.lanes > 1 and access.kind[0] == "f":
+            return self._masked(frame, access, address, whole[0], what.windows, within)
+        if offset.count == 1:
+            value = self._read(frame, access, self._moved(access, address, offset.text))
+        else:
+            value = self._lane_by_lane(frame, access, address, offset)
+        return within.select(value, value.constant(0))
+
+    def _in_window(self, frame: _Frame, window: Window) -> tuple[Lanes, Lanes]:
+        """Return where the current positions are in the window, and the nearest positions of its operand."""
+        at = self._position(frame, frozenset({window.axis}), "i64") - window.low
+        step = window.gap + 1
+        holds = (at >= 0) & (at <= (window.size - 1) * step)
+        inside = (at < 0).select(at.constant(0), at)
+        inside = (inside > (window.size - 1) * step).select(at.constant((window.size - 1) * step), inside)
+        if step > 1:
+            holds = holds & self._remainder(inside, step).equals(0)
+            inside = inside.with_(f"sdiv {inside.type} {inside.text}, {inside.constant(step).text}")
+        return holds, inside
+
+    def _remainder(self, x: Lanes, step: int) -> Lanes:
+        return x.with_(f"srem {x.type} {x.text}, {x.constant(step).text}")
+
+    def _masked(
+        self, frame: _Frame, access: Access, address: str, along: Window, windows: Sequence[Window], within: Lanes
+    ) -> Lanes:
+        """Read neighbouring elements of which some may not exist."""
+        first = Lanes(self.code, "i64", 1, frame.index[along.axis]) - along.low
+        for window in windows:
+            if window is not along:
+                first = first + self._in_window(frame, window)[1] * window.stride
+        kept = within.spread(frame.lanes)
+        like = Lanes(self.code, access.kind, frame.lanes, "")
+        name = f"llvm.masked.load.v{frame.lanes}{access.kind}.p0"
+        self.code.module.declare(name, like.type, ["ptr", "i32", kept.type, like.type])
+        at = self._moved(access, address, first.text)
+        arguments = [("ptr", at), ("i32", str(bits_of(access.kind) // 8)), (kept.type, kept.text)]
+        return Lanes(
+            self.code,
+            access.kind,
+            frame.lanes,
+            self.code.call(like.type, name, [*arguments, (like.type, "zeroinitializer")]),
+        )
 
     def _late_constant(self, what: Late, kind: str) -> Lanes:
         bits = Lanes(self.code, "i64", 1, self.late[what.index])

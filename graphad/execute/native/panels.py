@@ -1,28 +1,40 @@
-"""Generated products: loops over panels of columns, blocks of terms and register tiles.
+"""Generated products: loops over blocks of rows, blocks of terms, panels of columns and register tiles.
 
-What may enter: how a whole product is cut into the tiles of `microkernel`, and how B is packed for them. A panel is as
-many columns of B as a tile has. Where several tiles read a panel it is copied to scratch, by the first tile on its way
-if the columns of B are neighbours, and stays in the first-level cache while the tiles go down the rows of A. The terms
-are cut into blocks for the same reason; A is read where it is.
+What may enter: how a whole product is cut into the tiles of `microkernel`. A panel is as many columns of B as a tile
+has. Where several tiles read a panel it is copied to scratch, and stays in the first-level cache while the tiles go
+down the rows of A; the terms are cut into blocks so that it fits. The rows are cut into blocks so that the part of A
+that is read again for each panel stays in the second-level cache. A is read where it lies if its lines are few enough
+for that, and copied to scratch otherwise.
 
 The parallel axis counts (member of the batch, block of rows, panel): threads never share a tile.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer
-from graphad.execute.native.lanes import element_type, load, store
-from graphad.execute.native.microkernel import Tile, Update, View, advance, emit_tile
+from graphad.execute.native.lanes import Lanes, constant
+from graphad.execute.native.microkernel import Tile, Update, View, advance, call_tiles, emit_tile, product_text
+from graphad.execute.native.packing import Strip, order_of, pack
 from graphad.execute.native.product_spec import Product
 
-TERMS = 320
-"""Most terms of a block: a panel of it and the rows of a tile stay in a first-level cache of 32 KiB."""
+FIRST_LEVEL = 28 * 1024
+"""Bytes of a panel and of the rows of a tile together: most of a first-level cache of 32 KiB."""
+
+SECOND_LEVEL = 256 * 1024
+"""Bytes of a block of A: half of a second-level cache of 512 KiB."""
+
+PACKED = 1024 * 1024
+"""Bytes of B that are packed together where several chunks of rows read them."""
 
 FEW_UNITS = 16
-"""With fewer panels than this, the rows are cut into blocks too, so that there is something to share."""
+"""With fewer panels than this, the rows are cut into smaller blocks, so that there is something to share."""
+
+INLINE_UP_TO = 24**3
+"""Multiplications of a member up to which the tiles are written for its very strides, in line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,10 @@ class Cut:
         lanes: of a vector.
         rows, columns: of a tile.
         terms: of a block.
-        block: rows of a block of rows, a multiple of `rows`.
+        block: rows of a block of rows, the parallel axis's; a multiple of `rows`.
+        chunk: rows whose part of A stays in cache; a multiple of `rows`.
+        group: panels of B that are packed together.
+        packs_a, packs_b: what is copied to scratch.
     """
 
     lanes: int
@@ -41,6 +56,10 @@ class Cut:
     columns: int
     terms: int
     block: int
+    chunk: int
+    group: int
+    packs_a: bool
+    packs_b: bool
 
 
 def best_tile(m: int, n: int, lanes: int, registers: int) -> tuple[int, int]:
@@ -66,16 +85,36 @@ def choose_cut(p: Product, vector_bytes: int) -> Cut:
     while lanes > 1 and lanes // 2 >= p.n:
         lanes //= 2
     registers = 32 if vector_bytes == 64 else 16
-    if p.m >= 6 * 4 and p.n >= lanes * 4:
+    if p.m >= 24 and p.n >= lanes * 4:
         rows, vectors = (12 if registers == 32 else 6), 2
     else:
         rows, vectors = best_tile(max(p.m, 1), max(p.n, 1), lanes, registers)
-    blocks_of_terms = max(-(-p.k // TERMS), 1)
+    most = FIRST_LEVEL // ((rows + lanes * vectors) * item)
+    terms = p.k if in_line(p) else even_share(p.k, most, 8)
     panels = -(-p.n // (lanes * vectors))
     pieces = max(FEW_UNITS // max(panels * p.batch, 1), 1)
-    block = -(-p.m // pieces)
-    block = max(-(-block // rows), 4) * rows
-    return Cut(lanes, rows, lanes * vectors, max(-(-p.k // blocks_of_terms), 1), block)
+    block = max(even_share(p.m, -(-p.m // pieces), rows), 4 * rows)
+    chunk = min(even_share(block, max(SECOND_LEVEL // max(terms * item, 1), rows), rows), block)
+    if in_line(p):
+        chunk = block
+    group = max(PACKED // max(terms * lanes * vectors * item, 1), 1) if chunk < min(block, p.m) else 1
+    reuse = -(-min(p.m, block) // rows)
+    packs_b = not (p.strides_b[2] == 1 or p.n == 1) or reuse > 2
+    import os
+
+    packs_a = not in_line(p) and bool(int(os.environ.get("PACKA", "0")))
+    return Cut(lanes, rows, lanes * vectors, terms, block, chunk, group, packs_a, packs_b)
+
+
+def in_line(p: Product) -> bool:
+    """Tell whether the tiles of a product are written in line."""
+    return p.m * p.n * p.k <= INLINE_UP_TO
+
+
+def even_share(length: int, most: int, multiple: int) -> int:
+    """Return the length of equal parts of at most about `most`, as a multiple of something; at least one multiple."""
+    parts = max(-(-length // max(most, 1)), 1)
+    return max(-(-length // (parts * multiple)), 1) * multiple
 
 
 def panel_kernel(module: Module, product: Product, order: tuple[int, int], vector_bytes: int) -> Kernel:
@@ -101,14 +140,12 @@ class Writer:
 
     def __init__(self, module: Module, product: Product, order: tuple[int, int], cut: Cut) -> None:
         self.module, self.p, self.order, self.cut = module, product, order, cut
+        self.item = 4 if product.kind == "f32" else 8
         self.panels = -(-product.n // cut.columns)
         self.row_blocks = -(-product.m // cut.block)
-        self.item = 4 if product.kind == "f32" else 8
-        self.element = element_type(product.kind)
-        self.unit_b = product.strides_b[2] == 1 or product.n == 1
-        reuse = min(product.m, cut.block) // cut.rows
-        self.packs = product.k > 0 and (not self.unit_b or reuse > 2)
-        self.scratch = cut.terms * cut.columns * self.item if self.packs else 0
+        self.panel_bytes = aligned(cut.terms * cut.columns * self.item) if cut.packs_b else 0
+        self.packed_bytes = self.panel_bytes * min(cut.group, self.panels)
+        self.scratch = self.packed_bytes + (aligned(cut.terms * cut.chunk * self.item) if cut.packs_a else 0)
 
     def name(self) -> str:
         """Return a name that says all that decides the code."""
@@ -122,119 +159,208 @@ class Writer:
         return f"product_{p.kind}_{size}_{strides}_{numbers}_{''.join(map(str, self.order))}"
 
     def write(self, name: str) -> None:
-        """Write the loop over the units of the parallel axis."""
+        """Write the walk over the thread's units: the panels of one block of rows at a time."""
         p = self.p
         code = self.code = begin_kernel(self.module, name)
         self.a, self.b = pointer(code, self.order[0]), pointer(code, self.order[1])
         self.c = pointer(code, len(p.buffers) - 1)
         self.c0 = pointer(code, 2) if len(p.buffers) == 4 else self.c
-        if p.batch and p.m and p.n:
-            with code.loop("%begin", "%end") as unit:
-                panel = code.value(f"urem i64 {unit}, {self.panels}")
-                rest = code.value(f"udiv i64 {unit}, {self.panels}")
-                block = code.value(f"urem i64 {rest}, {self.row_blocks}")
-                member = code.value(f"udiv i64 {rest}, {self.row_blocks}")
-                self.one_unit(member, block, panel)
+        self.packed_a = advance(code, "i8", "%scratch", str(self.packed_bytes), "1")
+        if not (p.batch and p.m and p.n):
+            code.line("ret void")
+            return
+        first_group = code.value(f"udiv i64 %begin, {self.panels}")
+        end_group = code.value(f"udiv i64 {code.value(f'add i64 %end, {self.panels - 1}')}, {self.panels}")
+        with code.loop(first_group, end_group) as group:
+            origin = code.value(f"mul i64 {group}, {self.panels}")
+            first = self.larger(code.value(f"sub i64 %begin, {origin}"), "0")
+            stop = self.smaller(code.value(f"sub i64 %end, {origin}"), str(self.panels))
+            block = code.value(f"urem i64 {group}, {self.row_blocks}") if self.row_blocks > 1 else "0"
+            member = code.value(f"udiv i64 {group}, {self.row_blocks}") if p.batch > 1 else "0"
+            self.block(member, block, first, stop)
         code.line("ret void")
+
+    def smaller(self, a: str, b: str) -> str:
+        """Return the smaller of two i64."""
+        return self.code.value(f"select i1 {self.code.value(f'icmp slt i64 {a}, {b}')}, i64 {a}, i64 {b}")
+
+    def larger(self, a: str, b: str) -> str:
+        """Return the larger of two i64."""
+        return self.code.value(f"select i1 {self.code.value(f'icmp sgt i64 {a}, {b}')}, i64 {a}, i64 {b}")
 
     def view(self, base: str, strides: tuple[int, int, int], member: str) -> View:
         """Return a member of a batch."""
         address = advance(self.code, self.p.kind, base, member, str(strides[0]))
         return View(address, str(strides[1]), str(strides[2]))
 
-    def one_unit(self, member: str, block: str, panel: str) -> None:
-        """Write what computes one panel of one block of rows."""
+    def block(self, member: str, block: str, first: str, stop: str) -> None:
+        """Write what computes panels ``first <= panel < stop`` of one block of rows."""
         p, code, cut = self.p, self.code, self.cut
         a, b, c = (
             self.view(base, strides, member)
             for base, strides in ((self.a, p.strides_a), (self.b, p.strides_b), (self.c, p.strides_c))
         )
-        addend = None if p.addend is None else self.view(self.c0, p.addend, member)
-        column = code.value(f"mul i64 {panel}, {cut.columns}")
-        b, c = b.at(code, p.kind, "0", column), c.at(code, p.kind, "0", column)
-        addend = None if addend is None else addend.at(code, p.kind, "0", column)
-        first_row = code.value(f"mul i64 {block}, {cut.block}")
-        limit = code.value(f"add i64 {first_row}, {cut.block}")
-        less = code.value(f"icmp slt i64 {limit}, {p.m}")
-        last_row = code.value(f"select i1 {less}, i64 {limit}, i64 {p.m}")
-        tail = p.n % cut.columns
-        if not tail:
-            self.all_terms(cut.columns, a, b, c, addend, first_row, last_row)
-            return
-        if self.panels == 1:
-            self.all_terms(tail, a, b, c, addend, first_row, last_row)
-            return
-        is_last = code.value(f"icmp eq i64 {panel}, {self.panels - 1}")
-        with code.when(is_last):
-            self.all_terms(tail, a, b, c, addend, first_row, last_row)
-        with code.when(code.value(f"xor i1 {is_last}, true")):
-            self.all_terms(cut.columns, a, b, c, addend, first_row, last_row)
-
-    def all_terms(
-        self, columns: int, a: View, b: View, c: View, addend: View | None, first_row: str, last_row: str
-    ) -> None:
-        """Write the loop over blocks of terms for one panel."""
-        p, code, cut = self.p, self.code, self.cut
-        first = Update(p.alpha, p.beta, addend)
+        row = "0" if self.row_blocks == 1 else code.value(f"mul i64 {block}, {cut.block}")
+        rows = str(p.m)
+        if self.row_blocks > 1:
+            rows = self.smaller(code.value(f"sub i64 {p.m}, {row}"), str(cut.block))
+        a, c = a.at(code, p.kind, row, "0"), c.at(code, p.kind, row, "0")
+        old = None if p.addend is None else self.view(self.c0, p.addend, member).at(code, p.kind, row, "0")
         if p.k <= cut.terms:
-            self.tiles(columns, a, b, c, str(p.k), first, first_row, last_row)
+            self.some_terms(a, b, c, Update(p.alpha, p.beta, old), rows, str(p.k), first, stop)
             return
-        self.tiles(columns, a, b, c, str(cut.terms), first, first_row, last_row)
-        following = Update(p.alpha, 1.0, c)
-        with code.loop(str(cut.terms), str(p.k), cut.terms) as term:
-            left = code.value(f"sub i64 {p.k}, {term}")
-            less = code.value(f"icmp slt i64 {left}, {cut.terms}")
-            terms = code.value(f"select i1 {less}, i64 {left}, i64 {cut.terms}")
-            self.tiles(
-                columns,
-                a.at(code, p.kind, "0", term),
-                b.at(code, p.kind, term, "0"),
-                c,
-                terms,
-                following,
-                first_row,
-                last_row,
+        with code.loop("0", str(p.k), cut.terms) as term:
+            terms = self.smaller(code.value(f"sub i64 {p.k}, {term}"), str(cut.terms))
+            begins = code.value(f"icmp eq i64 {term}, 0")
+            update = self.update_from(begins, old, c)
+            a_here, b_here = a.at(code, p.kind, "0", term), b.at(code, p.kind, term, "0")
+            self.some_terms(a_here, b_here, c, update, rows, terms, first, stop)
+
+    def update_from(self, begins: str, old: View | None, c: View) -> Update:
+        """Return what becomes of the sums: the first block of terms meets C0, the others what the first left in C."""
+        p, code = self.p, self.code
+        if old is None:
+            return Update(p.alpha, 1.0, c, code.value(f"xor i1 {begins}, true"))
+        one, beta = constant(code, p.kind, 1.0), constant(code, p.kind, p.beta)
+        chosen = code.value(f"select i1 {begins}, {one.type} {beta.text}, {one.type} {one.text}")
+        address = code.value(f"select i1 {begins}, ptr {old.address}, ptr {c.address}")
+        row, column = (
+            code.value(f"select i1 {begins}, i64 {x}, i64 {y}") for x, y in ((old.row, c.row), (old.column, c.column))
+        )
+        return Update(p.alpha, Lanes(code, p.kind, 1, chosen), View(address, row, column))
+
+    def some_terms(
+        self, a: View, b: View, c: View, update: Update, rows: str, terms: str, first: str, stop: str
+    ) -> None:
+        """Write the loop over groups of panels for one block of terms."""
+        code, cut = self.code, self.cut
+        if cut.group == 1 or self.panels == 1:
+            self.chunks(a, b, c, update, rows, terms, first, stop)
+            return
+        with code.loop(first, stop, cut.group) as begin:
+            end = self.smaller(code.value(f"add i64 {begin}, {cut.group}"), stop)
+            if cut.packs_b:
+                self.each_panel(begin, end, lambda columns, panel: self.pack_panel(columns, panel, begin, b, terms))
+            self.chunks(a, b, c, update, rows, terms, begin, end)
+
+    def chunks(self, a: View, b: View, c: View, update: Update, rows: str, terms: str, first: str, stop: str) -> None:
+        """Write the loop over chunks of rows for some panels."""
+        p, code, cut = self.p, self.code, self.cut
+
+        def chunk(a: View, c: View, update: Update, rows: str) -> None:
+            if cut.packs_a:
+                self.pack_rows(a, rows, terms)
+            self.each_panel(
+                first, stop, lambda columns, panel: self.panel(columns, panel, first, a, b, c, update, rows, terms)
             )
 
-    def tiles(
-        self, columns: int, a: View, b: View, c: View, terms: str, update: Update, first_row: str, last_row: str
-    ) -> None:
-        """Write the walk down the rows, one tile after the other."""
-        p, code, cut = self.p, self.code, self.cut
-        unit = p.strides_c[2] == 1 or p.n == 1
-        if self.packs:
-            width = -(-columns // cut.lanes) * cut.lanes
-            self.pack(columns, width, b, terms)
-            b = View("%scratch", str(width), "1")
-        elif p.n == 1:
-            b = View(b.address, b.row, "1")
+        if cut.chunk >= min(cut.block, p.m):
+            chunk(a, c, update, rows)
+            return
+        with code.loop("0", rows, cut.chunk) as row:
+            here = self.smaller(code.value(f"sub i64 {rows}, {row}"), str(cut.chunk))
+            chunk(a.at(code, p.kind, row, "0"), c.at(code, p.kind, row, "0"), update.at(code, p.kind, row, "0"), here)
 
-        def tile(rows: int, row: str) -> None:
-            shape = Tile(p.kind, rows, columns, cut.lanes, padded=self.packs, unit=unit)
-            old = None if update.addend is None else update.addend.at(code, p.kind, row, "0")
-            here = Update(update.alpha, update.beta, old)
-            emit_tile(code, shape, a.at(code, p.kind, row, "0"), b, c.at(code, p.kind, row, "0"), terms, here)
-
-        left = p.m % cut.rows
-        full = p.m - left
+    def each_panel(self, first: str, stop: str, write: Callable[[int, str], None]) -> None:
+        """Write the loop over panels; `write` is given the columns of a panel and its number."""
+        code, cut = self.code, self.cut
+        tail = self.p.n % cut.columns
+        full = self.panels - (1 if tail else 0)
         if full:
-            less = code.value(f"icmp slt i64 {last_row}, {full}")
-            stop = code.value(f"select i1 {less}, i64 {last_row}, i64 {full}")
-            with code.loop(first_row, stop, cut.rows) as row:
-                tile(cut.rows, row)
-        if left:
-            with code.when(code.value(f"icmp eq i64 {last_row}, {p.m}")):
-                tile(left, str(full))
+            end = self.smaller(stop, str(full)) if tail else stop
+            with code.loop(first, end) as panel:
+                write(cut.columns, panel)
+        if tail:
+            with code.when(code.value(f"icmp eq i64 {stop}, {self.panels}")):
+                write(tail, str(full))
 
-    def pack(self, columns: int, width: int, b: View, terms: str) -> None:
-        """Copy a panel to scratch, filled up with zeros to whole vectors."""
+    def packed_panel(self, columns: int, panel: str, first: str) -> View:
+        """Return where a panel lies packed; `first` is the first of its group."""
+        width = -(-columns // self.cut.lanes) * self.cut.lanes
+        if self.cut.group == 1 or self.panels == 1:
+            return View("%scratch", str(width), "1")
+        place = self.code.value(f"sub i64 {panel}, {first}")
+        return View(advance(self.code, "i8", "%scratch", place, str(self.panel_bytes)), str(width), "1")
+
+    def pack_panel(self, columns: int, panel: str, first: str, b: View, terms: str) -> None:
+        """Write the packing of a panel."""
         p, code = self.p, self.code
-        with code.loop("0", terms) as term:
-            source = advance(code, p.kind, b.address, term, b.row)
-            target = advance(code, p.kind, "%scratch", term, str(width))
-            for column in range(width):
-                to = advance(code, p.kind, target, str(column), "1")
-                if column < columns:
-                    store(load(code, p.kind, advance(code, p.kind, source, str(column), b.column)), to)
-                else:
-                    code.line(f"store {self.element} 0.0, ptr {to}, align {self.item}")
+        packed = self.packed_panel(columns, panel, first)
+        source = b.at(code, p.kind, "0", product_text(code, panel, str(self.cut.columns)))
+        order = order_of(p.strides_b[2], p.strides_b[1], p.n)
+        strip = Strip(p.kind, columns, int(packed.row), self.cut.lanes, order)
+        pack(code, strip, source.address, source.column, source.row, terms, packed.address)
+
+    def panel(
+        self, columns: int, panel: str, first: str, a: View, b: View, c: View, update: Update, rows: str, terms: str
+    ) -> None:
+        """Write the tiles of one panel, going down the rows."""
+        p, code, cut = self.p, self.code, self.cut
+        column = product_text(code, panel, str(cut.columns))
+        c, update = c.at(code, p.kind, "0", column), update.at(code, p.kind, "0", column)
+        if cut.packs_b:
+            if cut.group == 1 or self.panels == 1:
+                self.pack_panel(columns, panel, first, b, terms)
+            b = self.packed_panel(columns, panel, first)
+        else:
+            b = b.at(code, p.kind, "0", column)
+        unit = all(s[2] == 1 or p.n == 1 for s in (p.strides_c, p.addend) if s is not None)
+        left = p.m % cut.rows
+        shape = Tile(p.kind, cut.rows, columns, cut.lanes, padded=cut.packs_b, unit=unit)
+        tiles = code.value(f"udiv i64 {rows}, {cut.rows}") if rows.startswith("%") else str(p.m // cut.rows)
+        self.tiles(shape, tiles, "0", a, b, c, terms, update)
+        if left:
+            shape = Tile(p.kind, left, columns, cut.lanes, padded=cut.packs_b, unit=unit)
+            done = str(p.m - left)
+            if not rows.startswith("%"):
+                self.tiles(shape, "1", done, a, b, c, terms, update)
+                return
+            rest = code.value(f"urem i64 {rows}, {cut.rows}")
+            with code.when(code.value(f"icmp ne i64 {rest}, 0")):
+                self.tiles(shape, "1", code.value(f"sub i64 {rows}, {rest}"), a, b, c, terms, update)
+
+    def pack_rows(self, a: View, rows: str, terms: str) -> None:
+        """Write the packing of a block of A: a strip for each tile, one after the other."""
+        p, code, cut = self.p, self.code, self.cut
+        order = order_of(p.strides_a[1], p.strides_a[2], p.m)
+        done = code.value(f"mul i64 {code.value(f'udiv i64 {rows}, {cut.rows}')}, {cut.rows}")
+
+        def one(count: int, row: str) -> None:
+            source = a.at(code, p.kind, row, "0")
+            target = advance(code, p.kind, self.packed_a, row, terms)
+            strip = Strip(p.kind, count, count, cut.lanes, order)
+            pack(code, strip, source.address, source.row, source.column, terms, target)
+
+        with code.loop("0", done, cut.rows) as row:
+            one(cut.rows, row)
+        if p.m % cut.rows:
+            with code.when(code.value(f"icmp ne i64 {done}, {rows}")):
+                one(p.m % cut.rows, done)
+
+    def tiles(self, shape: Tile, tiles: str, row: str, a: View, b: View, c: View, terms: str, update: Update) -> None:
+        """Write tiles one below the other, from a row on."""
+        p, code = self.p, self.code
+        if tiles == "0":
+            return
+        step = str(int(a.row) * shape.rows)
+        if self.cut.packs_a:
+            a = View(advance(code, p.kind, self.packed_a, row, terms), "1", str(shape.rows))
+            step = product_text(code, str(shape.rows), terms)
+        else:
+            a = a.at(code, p.kind, row, "0")
+        c = c.at(code, p.kind, row, "0")
+        update = update.at(code, p.kind, row, "0")
+        if not in_line(p):
+            call_tiles(code, shape, a, step, b, c, tiles, terms, update)
+        elif tiles == "1":
+            emit_tile(code, shape, a, b, c, terms, update)
+        else:
+            with code.loop("0", tiles) as tile:
+                at = code.value(f"mul i64 {tile}, {shape.rows}")
+                a_here, c_here = a.at(code, p.kind, at, "0"), c.at(code, p.kind, at, "0")
+                emit_tile(code, shape, a_here, b, c_here, terms, update.at(code, p.kind, at, "0"))
+
+
+def aligned(nbytes: int) -> int:
+    """Round bytes up to a cache line."""
+    return -(-nbytes // 64) * 64

@@ -15,13 +15,15 @@ import numpy as np
 from graphad.execute.native import blas
 from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import Kernel
-from graphad.execute.native.lowering import Lowered, lowered, lowered_copy
+from graphad.execute.native.lowering import Lowered, lowered, lowered_copy, moves
 from graphad.execute.native.target import Loaded, define, load
 from graphad.execute.native.threads import default_threads, pool
 from graphad.execute.native.walker import ALONE, BARRIER, STEP, StepTable, step_table
 from graphad.execute.reference import Program, aligned_empty
 from graphad.ir.collector import collector_paused
-from graphad.ir.node import Node
+from graphad.ir.node import Node, Value
+from graphad.ops.joining import Concatenate
+from graphad.ops.slicing import UpdateSlice
 from graphad.plan.plan import Plan
 
 Array = np.ndarray[Any, Any]
@@ -114,6 +116,9 @@ class NativeProgram(Program):
     def _bind_step(self, node: Node) -> None:
         outs = [self._made(value) for value in node.outputs]
         operands = [self._bound[value] for value in node.inputs]
+        self._bind_moves(node, operands, outs)
+        if isinstance(node.op, (Concatenate, UpdateSlice)):
+            return
         found = lowered(self.module, node, list(map(self._template, operands)), list(map(self._template, outs)))
         if found is None:
             super()._bind_step(node)
@@ -121,6 +126,16 @@ class NativeProgram(Program):
         for value, out in zip(node.outputs, outs, strict=True):
             self._bound[value] = out
         self._add_native(found, node, operands, outs)
+
+    def _bind_moves(self, node: Node, operands: Sequence[Array | int], outs: Sequence[Array | int]) -> None:
+        """Bind the copies that a step begins with; what lies in its place already is not copied."""
+        for k, part in moves(node) or ():
+            whole = outs[0]
+            target = self._slot(part, whole) if isinstance(whole, int) else part(whole)
+            if self._place(operands[k]) != self._place(target):
+                self._add(node, np.copyto, [target, operands[k]])
+        if moves(node) is not None:
+            self._bound[Value(node, 0)] = outs[0]
 
     def _add_native(
         self, found: Lowered, node: Node, operands: Sequence[Array | int], outs: Sequence[Array | int]

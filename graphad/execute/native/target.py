@@ -9,6 +9,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import llvmlite
 import llvmlite.binding as llvm
 
 
@@ -35,6 +36,11 @@ def host() -> Host:
     features = llvm.get_host_cpu_features()
     wide = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
     return Host(llvm.get_process_triple(), llvm.get_host_cpu_name(), features.flatten(), wide)
+
+
+def version() -> str:
+    """Return the versions of LLVM and of its Python binding."""
+    return f"LLVM {'.'.join(map(str, llvm.llvm_version_info))}, llvmlite {llvmlite.__version__}"
 
 
 @functools.cache

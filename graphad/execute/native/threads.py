@@ -14,9 +14,9 @@ import signal
 import sys
 import time
 import weakref
-from typing import Any, Final
+from typing import Final
 
-from graphad.execute.native import control, meeting
+from graphad.execute.native import control, waiting
 from graphad.execute.native.walker import StepTable
 from graphad.execute.native.workers import runtime
 
@@ -58,7 +58,7 @@ class Pool:
         `way` is how threads sleep, the platform's own if not given.
         """
         self.most = most if _threads_can_be_made() else 1
-        self._code = runtime(way or meeting.sleeping())
+        self._code = runtime(way or waiting.sleeping())
         self._block = ctypes.create_string_buffer(control.control_bytes(self.most) + 128)
         self.address = ctypes.addressof(self._block) + -ctypes.addressof(self._block) % 128
         """Address of the control block, for machine code that calls `run_address`."""
@@ -67,6 +67,7 @@ class Pool:
         _keep_forever(self._block)
         _keep_forever(self._code)
         _fill(self.address, self.most)
+        self._set(control.GENERATION, 1)
         self._set(control.SPINS, self._looks(LOOKING if processors() > 1 else LOOKING_CROWDED))
         arguments = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64]
         self._run = ctypes.CFUNCTYPE(ctypes.c_int64, *arguments)(self.run_address)
@@ -125,7 +126,7 @@ class Pool:
         trials = []
         for _ in range(5):
             begin = time.perf_counter()
-            spin(self.address + control.MEETING, 500)
+            spin(self.address + control.JOB, 500)
             trials.append(time.perf_counter() - begin)
         return max(1, int(500 * seconds / max(min(trials), 1e-9)))
 
@@ -133,7 +134,6 @@ class Pool:
         """Forget threads and runs of the parent process; this process has only the thread that forked."""
         self._set(control.WORKERS, 0)
         self._set(control.BUSY, 0)
-        self._set(control.MEETING, 0)
         self._set(control.GENERATION, self._get(control.GENERATION) + 1)
         self._set(control.QUIET_LOCK, 0)
         if self._get(control.QUIET_COUNT):

@@ -18,9 +18,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from graphad.execute.native import control
 from graphad.execute.native.code import Code, Module
-from graphad.execute.native.meeting import read
+from graphad.execute.native.waiting import read
 
 STEP: Final = np.dtype(
     [
@@ -54,7 +53,10 @@ PROGRAM: Final = np.dtype(
 PRODUCTS: Final = 1
 """Flag: some step calls the outside library of matrix products, which must keep to one thread meanwhile."""
 
-STEPS, COUNT, SCRATCH, STRIDE, THREADS, FLAGS = (PROGRAM.fields[name][1] for name in PROGRAM.names or ())  # type: ignore[index]
+PROGRAM_WORDS: Final = {name: 8 * k for k, name in enumerate(PROGRAM.names or ())}
+"""Byte offset of each field of a program."""
+STEP_BYTES: Final = STEP.itemsize
+STEP_FLAGS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,20 +121,16 @@ def step_table(
 
 # The loop in machine code.
 
-_STEP_BYTES: Final = STEP.itemsize
-_WHO: Final = [("ptr", "%control"), ("i64", "%thread"), ("i64", "%threads")]
-_WALK: Final = [("ptr", "control"), ("ptr", "program"), ("i64", "first"), ("i64", "last")]
-
 
 def add_walks(module: Module) -> None:
-    """Enter walk_alone and walk_together into a module that has `meet`."""
+    """Enter walk_alone and run_share into a module."""
     _add_walk_alone(module)
-    _add_walk_together(module)
+    _add_run_share(module)
 
 
 def _step(code: Code, steps: str, index: str) -> tuple[str, ...]:
-    """Load the fields of a step: kernel, pointers, sizes, extent, and the addresses of multiple and flags."""
-    step = code.value(f"getelementptr [{_STEP_BYTES} x i8], ptr {steps}, i64 {index}")
+    """Return the address of a step, and its kernel, pointers, sizes and extent."""
+    step = code.value(f"getelementptr [{STEP_BYTES} x i8], ptr {steps}, i64 {index}")
     kernel, pointers, sizes = (read(code, "ptr", step, offset) for offset in (0, 8, 16))
     return step, kernel, pointers, sizes, read(code, "i64", step, 24)
 
@@ -143,9 +141,10 @@ def _call(code: Code, kernel: str, pointers: str, sizes: str, begin: str, end: s
 
 def _add_walk_alone(module: Module) -> None:
     """Enter ``void walk_alone(program, first, last)``: run steps first to last, whole, on this thread."""
-    code = module.function("walk_alone", "void", _WALK[1:], "nounwind", "internal")
-    steps = read(code, "ptr", "%program", STEPS)
-    scratch = read(code, "ptr", "%program", SCRATCH)
+    parameters = [("ptr", "program"), ("i64", "first"), ("i64", "last")]
+    code = module.function("walk_alone", "void", parameters, "nounwind", "internal")
+    steps = read(code, "ptr", "%program", PROGRAM_WORDS["steps"])
+    scratch = read(code, "ptr", "%program", PROGRAM_WORDS["scratch"])
     with code.loop("%first", "%last") as index:
         _, kernel, pointers, sizes, extent = _step(code, steps, index)
         with code.when(code.value(f"icmp sgt i64 {extent}, 0")):
@@ -153,43 +152,32 @@ def _add_walk_alone(module: Module) -> None:
     code.line("ret void")
 
 
-def _add_walk_together(module: Module) -> None:
-    """Enter ``i32 walk_together(control, program, first, last, thread, threads)``.
+def _add_run_share(module: Module) -> None:
+    """Enter ``void run_share(steps, begin, end, thread, threads, scratch)``: a thread's part of steps without barriers.
 
-    Runs this thread's share of the steps and returns the arrivals at which all will have finished.
+    Any thread may run it, with its own scratch.
     """
-    parameters = [*_WALK, ("i64", "thread"), ("i64", "threads")]
-    code = module.function("walk_together", "i32", parameters, "nounwind", "internal")
-    steps = read(code, "ptr", "%program", STEPS)
-    stride = read(code, "i64", "%program", STRIDE)
-    base = read(code, "ptr", "%program", SCRATCH)
-    own = code.value(f"mul i64 {stride}, %thread")
-    scratch = code.value(f"getelementptr i8, ptr {base}, i64 {own}")
-    threads = code.value("trunc i64 %threads to i32")
-    target = code.slot("i32", align=4)
-    code.line(f"store i32 {threads}, ptr {target}, align 4")
+    range_ = [("ptr", "steps"), ("i64", "begin"), ("i64", "end")]
+    parameters = [*range_, ("i64", "thread"), ("i64", "threads"), ("ptr", "scratch")]
+    code = module.function("run_share", "void", parameters, "nounwind noinline", "internal")
     first = code.value("icmp eq i64 %thread, 0")
-    with code.loop("%first", "%last") as index:
-        step, kernel, pointers, sizes, extent = _step(code, steps, index)
-        flags = read(code, "i64", step, 40)
-        with code.when(_flag(code, flags, BARRIER)):
-            due = code.value(f"load i32, ptr {target}, align 4")
-            code.call("void", "meet", [*_WHO, ("i32", due)])
-            code.line(f"store i32 {code.value(f'add i32 {due}, {threads}')}, ptr {target}, align 4")
+    with code.loop("%begin", "%end") as index:
+        step, kernel, pointers, sizes, extent = _step(code, "%steps", index)
+        flags = read(code, "i64", step, STEP_FLAGS)
         alone, shared, after = (code.new_label(stem) for stem in ("alone", "shared", "next"))
         code.branch(_flag(code, flags, ALONE), alone, shared)
         code.place(alone)
         mine = code.value(f"icmp sgt i64 {extent}, 0")
         with code.when(code.value(f"and i1 {first}, {mine}")):
-            _call(code, kernel, pointers, sizes, "0", extent, scratch)
+            _call(code, kernel, pointers, sizes, "0", extent, "%scratch")
         code.jump(after)
         code.place(shared)
         begin, end = _share(code, extent, read(code, "i64", step, 32))
         with code.when(code.value(f"icmp slt i64 {begin}, {end}")):
-            _call(code, kernel, pointers, sizes, begin, end, scratch)
+            _call(code, kernel, pointers, sizes, begin, end, "%scratch")
         code.jump(after)
         code.place(after)
-    code.line(f"ret i32 {code.value(f'load i32, ptr {target}, align 4')}")
+    code.line("ret void")
 
 
 def _flag(code: Code, flags: str, flag: int) -> str:

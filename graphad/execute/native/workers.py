@@ -10,29 +10,40 @@ import signal
 from collections.abc import Callable
 from typing import Final
 
-from graphad.execute.native import control, meeting
+from graphad.execute.native import control, waiting
 from graphad.execute.native.code import Code, Module
-from graphad.execute.native.meeting import at, read, write
-from graphad.execute.native.target import Loaded, load
-from graphad.execute.native.walker import FLAGS, PRODUCTS, THREADS, add_walks
+from graphad.execute.native.object_cache import compiled
+from graphad.execute.native.sharing import add_sharing, mailbox
+from graphad.execute.native.target import Loaded
+from graphad.execute.native.waiting import at, read, write
+from graphad.execute.native.walker import PRODUCTS, PROGRAM_WORDS, add_walks
 
-IDLE, GO, PARKED = 0, 1, 2
-"""What a mailbox says: nothing, work, or that its worker sleeps."""
+IDLE, GO, PARKED, BUSY, AWAITED = range(5)
+"""What a mailbox says: nothing; a run to take part in; its worker sleeps; it takes part; the caller sleeps until it
+has left. A run that is over takes back what it posted to workers that have not come (GO to IDLE)."""
 
 
 @functools.cache
 def runtime(way: str) -> Loaded:
     """Return the machine code of walking, waiting and running, for a way of sleeping."""
     module = Module()
-    meeting.add_waiting(module, way)
+    waiting.add_waiting(module, way)
     add_walks(module)
+    add_sharing(module)
     _add_worker(module)
     _add_spawn(module)
     _add_hush(module)
     _add_unhush(module)
+    _add_dismiss(module)
     _add_run_together(module)
     _add_run(module)
-    return load(module.text())
+    return compiled(module.text())
+
+
+def _swap(code: Code, word: str, before: int, after: int) -> str:
+    """Write the change of a mailbox from one state to another; tells whether it was in the first."""
+    swap = code.value(f"cmpxchg ptr {word}, i32 {before}, i32 {after} seq_cst seq_cst, align 4")
+    return code.value(f"extractvalue {{ i32, i1 }} {swap}, 1")
 
 
 def _add_worker(module: Module) -> None:
@@ -41,35 +52,46 @@ def _add_worker(module: Module) -> None:
     shared = read(code, "ptr", "%mailbox", control.MAIL_CONTROL)
     thread = read(code, "i64", "%mailbox", control.MAIL_THREAD)
     code.jump("rest")
+
     code.place("rest")
-    looks = read(code, "i64", shared, control.SPINS)
+    spins = read(code, "i64", shared, control.SPINS)
+    here = code.value(f"sext i32 {code.call('i32', 'processor', [('ptr', shared)])} to i64")
+    caller = code.value(f"load atomic i64, ptr {at(code, shared, control.JOB + 32)} monotonic, align 8")
+    known = code.value(f"icmp sge i64 {here}, 0")
+    crowded = code.value(f"and i1 {known}, {code.value(f'icmp eq i64 {here}, {caller}')}")
+    looks = code.value(f"select i1 {crowded}, i64 1, i64 {spins}")
     code.jump("look")
     code.place("look")
     left = code.value(f"phi i64 [ {looks}, %rest ], [ %fewer, %pause ]")
     mail = code.value("load atomic i32, ptr %mailbox acquire, align 4")
-    code.branch(code.value(f"icmp eq i32 {mail}, {GO}"), "work", "pause")
+    code.branch(code.value(f"icmp eq i32 {mail}, {GO}"), "go", "pause")
     code.place("pause")
     code.call("void", "pause", [])
     code.line(f"%fewer = sub i64 {left}, 1")
     code.branch(code.value("icmp sgt i64 %fewer, 0"), "look", "tired")
     code.place("tired")
-    swap = code.value(f"cmpxchg ptr %mailbox, i32 {IDLE}, i32 {PARKED} seq_cst seq_cst, align 4")
-    code.branch(code.value(f"extractvalue {{ i32, i1 }} {swap}, 1"), "doze", "work")
+    code.branch(_swap(code, "%mailbox", IDLE, PARKED), "doze", "rest")
     code.place("doze")
     code.call("void", "sleep", [("ptr", shared), ("ptr", "%mailbox"), ("i32", str(PARKED))])
     woken = code.value("load atomic i32, ptr %mailbox acquire, align 4")
-    code.branch(code.value(f"icmp eq i32 {woken}, {GO}"), "work", "doze")
+    code.branch(code.value(f"icmp eq i32 {woken}, {PARKED}"), "doze", "rest")
+
+    code.place("go")
+    code.branch(_swap(code, "%mailbox", GO, BUSY), "work", "rest")
     code.place("work")
-    code.line(f"store atomic i32 {IDLE}, ptr %mailbox release, align 4")
-    program, first, last, threads = (
-        read(code, kind, shared, control.JOB + 8 * k) for k, kind in enumerate(("ptr", "i64", "i64", "i64"))
-    )
-    due = code.call(
-        "i32",
-        "walk_together",
-        [("ptr", shared), ("ptr", program), ("i64", first), ("i64", last), ("i64", thread), ("i64", threads)],
-    )
-    code.call("i1", "arrive", [("ptr", shared), ("i32", due)])
+    awaited = code.call("ptr", "work", [("ptr", shared), ("i64", thread)])
+    code.branch(code.value(f"icmp eq ptr {awaited}, null"), "leave", "away")
+    code.place("away")
+    seen = read(code, "i64", "%mailbox", control.MAIL_SEEN)
+    code.branch(_swap(code, "%mailbox", BUSY, GO), "nap", "leave")
+    code.place("nap")
+    code.call("void", "doze", [("ptr", shared), ("ptr", awaited), ("i64", seen)])
+    code.jump("go")
+    code.place("leave")
+    before = code.value(f"atomicrmw xchg ptr %mailbox, i32 {IDLE} seq_cst, align 4")
+    code.branch(code.value(f"icmp eq i32 {before}, {AWAITED}"), "call", "rest")
+    code.place("call")
+    code.call("void", "wake", [("ptr", shared), ("ptr", "%mailbox")])
     code.jump("rest")
 
 
@@ -173,17 +195,46 @@ def _add_run_together(module: Module) -> None:
     code = module.function("run_together", "void", _RANGE, "nounwind noinline", "internal")
     for k, (kind, name) in enumerate(_RANGE[1:]):
         write(code, kind, f"%{name}", "%control", control.JOB + 8 * k)
-    word = at(code, "%control", control.MEETING)
-    code.line(f"store atomic i64 0, ptr {word} release, align 8")
-    mailboxes = at(code, "%control", control.MAILBOXES)
+    here = code.value(f"sext i32 {code.call('i32', 'processor', [('ptr', '%control')])} to i64")
+    code.line(f"store atomic i64 {here}, ptr {at(code, '%control', control.JOB + 32)} monotonic, align 8")
+    with code.loop("0", "%threads") as thread:
+        share = at(code, mailbox(code, thread), control.MAIL_SHARE)
+        code.line(f"store atomic i64 0, ptr {share} release, align 8")
     with code.loop("1", "%threads") as thread:
-        mailbox = at(code, mailboxes, code.value(f"mul i64 {thread}, {control.MAILBOX_BYTES}"))
-        before = code.value(f"atomicrmw xchg ptr {mailbox}, i32 {GO} seq_cst, align 4")
+        mail = mailbox(code, thread)
+        before = code.value(f"atomicrmw xchg ptr {mail}, i32 {GO} seq_cst, align 4")
         with code.when(code.value(f"icmp eq i32 {before}, {PARKED}")):
-            code.call("void", "wake", [("ptr", "%control"), ("ptr", mailbox)])
-    arguments = [(kind, f"%{name}") for kind, name in _RANGE]
-    due = code.call("i32", "walk_together", [*arguments[:4], ("i64", "0"), arguments[4]])
-    code.call("void", "meet", [("ptr", "%control"), ("i64", "0"), arguments[4], ("i32", due)])
+            code.call("void", "wake", [("ptr", "%control"), ("ptr", mail)])
+    code.call("ptr", "work", [("ptr", "%control"), ("i64", "0")])
+    with code.loop("1", "%threads") as thread:
+        code.call("void", "dismiss", [("ptr", "%control"), ("ptr", mailbox(code, thread))])
+    code.line("ret void")
+
+
+def _add_dismiss(module: Module) -> None:
+    """Enter ``void dismiss(control, mailbox)``: take the run back from a worker, or wait until it has left it."""
+    code = module.function("dismiss", "void", [("ptr", "control"), ("ptr", "mailbox")], "nounwind", "internal")
+    spins = read(code, "i64", "%control", control.SPINS)
+    code.jump("again")
+    code.place("again")
+    code.jump("look")
+    code.place("look")
+    left = code.value(f"phi i64 [ {spins}, %again ], [ %fewer, %pause ]")
+    mail = code.value("load atomic i32, ptr %mailbox acquire, align 4")
+    code.line(f"switch i32 {mail}, label %gone [ i32 {GO}, label %back i32 {BUSY}, label %pause ]")
+    code.place("back")
+    code.branch(_swap(code, "%mailbox", GO, IDLE), "gone", "again")
+    code.place("pause")
+    code.call("void", "pause", [])
+    code.line(f"%fewer = sub i64 {left}, 1")
+    code.branch(code.value("icmp sgt i64 %fewer, 0"), "look", "tired")
+    code.place("tired")
+    code.branch(_swap(code, "%mailbox", BUSY, AWAITED), "doze", "again")
+    code.place("doze")
+    code.call("void", "sleep", [("ptr", "%control"), ("ptr", "%mailbox"), ("i32", str(AWAITED))])
+    woken = code.value("load atomic i32, ptr %mailbox acquire, align 4")
+    code.branch(code.value(f"icmp eq i32 {woken}, {AWAITED}"), "doze", "again")
+    code.place("gone")
     code.line("ret void")
 
 
@@ -193,7 +244,9 @@ def _add_run(module: Module) -> None:
     module.declare("llvm.smin.i64", "i64", ["i64", "i64"])
     most = read(code, "i64", "%control", control.MOST)
     most = code.call("i64", "llvm.smin.i64", [("i64", "%threads"), ("i64", most)])
-    most = code.call("i64", "llvm.smin.i64", [("i64", most), ("i64", read(code, "i64", "%program", THREADS))])
+    most = code.call(
+        "i64", "llvm.smin.i64", [("i64", most), ("i64", read(code, "i64", "%program", PROGRAM_WORDS["threads"]))]
+    )
     busy = at(code, "%control", control.BUSY)
     arguments = [(kind, f"%{name}") for kind, name in _RANGE]
     code.branch(code.value(f"icmp sgt i64 {most}, 1"), "several", "alone")
@@ -216,7 +269,7 @@ def _add_run(module: Module) -> None:
 
 def _with_quiet_products(code: Code, run: Callable[[], object]) -> None:
     """Write what `run` writes, between hush and unhush where the program calls products."""
-    flags = read(code, "i64", "%program", FLAGS)
+    flags = read(code, "i64", "%program", PROGRAM_WORDS["flags"])
     products = code.value(f"icmp ne i64 {code.value(f'and i64 {flags}, {PRODUCTS}')}, 0")
     with code.when(products):
         code.call("void", "hush", [("ptr", "%control")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class Runner:
         """Return what each thread gets."""
         many = -(-self.kernel.extent // self.kernel.multiple)
         cuts = [min(many * t // threads * self.kernel.multiple, self.kernel.extent) for t in range(threads + 1)]
-        return list(zip(cuts, cuts[1:]))
+        return list(itertools.pairwise(cuts))
 
     def calls(self, arrays: Sequence[np.ndarray], threads: int = 1) -> list[Callable[[], None]]:
         """Return what each thread does."""

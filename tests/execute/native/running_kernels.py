@@ -31,9 +31,7 @@ def compiled(module: Module, kernels: Sequence[Kernel]) -> Callable[..., None]:
             sizes = (ctypes.c_int64 * max(1, len(kernel.sizes)))(*kernel.sizes)
             units = -(-kernel.extent // kernel.multiple)
             for thread in range(threads):
-                cuts = [
-                    min(k * units // threads * kernel.multiple, kernel.extent) for k in (thread, thread + 1)
-                ]
+                cuts = [min(k * units // threads * kernel.multiple, kernel.extent) for k in (thread, thread + 1)]
                 # Workspace holds nonsense at first, and ends where it was said to end.
                 scratch = np.full(kernel.scratch + 128, 0xFF, np.uint8)
                 start = -scratch.ctypes.data % 64

@@ -21,9 +21,10 @@ class Checksum:
     norm: float
 
     def distance(self, other: Checksum) -> float:
-        """Return the larger relative difference of the two numbers."""
+        """Return the larger relative difference of the two numbers, nan where one is nan."""
         pairs = ((self.value, other.value), (self.norm, other.norm))
-        return max(abs(a - b) / max(abs(b), 1e-30) for a, b in pairs)
+        # NumPy's maximum is nan where one of them is.
+        return float(np.max([abs(a - b) / max(abs(b), 1e-30) for a, b in pairs]))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Exponentials: e^x, 2^x, e^x - 1.
 
-x = n log(2) + r with |r| <= log(2) / 2, reduced by Cody and Waite with fused products (n log(2) is exact in them, so the
-first step is exact), and e^r by a polynomial. n comes from adding 1.5 * 2^mantissa, whose sum holds it in its lowest
+x = n log(2) + r with |r| <= log(2) / 2, reduced by Cody and Waite with fused products, the first of which leaves no
+rounding error, and e^r by a polynomial. n comes from adding 1.5 * 2^mantissa, whose sum holds it in its lowest
 bits, and goes into the exponent by integer arithmetic. Coefficients are minimax fits (Remez exchange, 48 digits).
 """
 
@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 
 from graphad.execute.native.lanes import Lanes
-from graphad.execute.native.maths.compensated import polynomial_in_two
 from graphad.execute.native.maths.formats import at_least, at_most, format_of, power_of_two, two_powers_of_two
+from graphad.execute.native.maths.polynomial import polynomial_in_two
 
 LOG2_E = 1 / math.log(2)
 
@@ -25,10 +25,12 @@ EXP_TERMS = {
 """(e^r - 1 - r) / r^2: relative error of e^r below 2^-56 (f64) and 2^-28 (f32)."""
 
 EXPM1_TERMS = {
-    "f64": EXP_TERMS["f64"],
-    "f32": (0.5, 0.16666667, 0.04166635, 0.008333298, 0.0013941119, 0.00019899286),
-}
-"""The same, with a relative error of e^r - 1 below 2^-55 (f64) and 2^-28 (f32)."""
+    "f64": (0.16666666666666677, 0.04166666666666658, 0.008333333333322151, 0.001388888888894228,
+            0.00019841269884959692, 2.4801587199065727e-05, 2.755724527966256e-06, 2.755738629894615e-07,
+            2.5108691037811194e-08, 2.087914305528175e-09),
+    "f32": (0.16666666, 0.04166648, 0.008333419, 0.0013933253, 0.00019824141),
+}  # fmt: skip
+"""(e^r - 1 - r - r^2 / 2) / r^3: relative error of e^r - 1 below 2^-59 and 2^-29."""
 
 EXP2_TERMS = {
     "f64": (0.6931471805599457, 0.24022650695910097, 0.05550410866479039, 0.009618129107606998, 0.0013333558153439725,
@@ -71,6 +73,13 @@ def expm1_near_zero(high: Lanes, low: Lanes) -> Lanes:
     r = high + low
     square = r * r
     return high + square.fma(polynomial_in_two(r, square, EXP_TERMS[r.kind]), low)
+
+
+def expm1_rest(high: Lanes, low: Lanes) -> Lanes:
+    """e^(high + low) - 1 - high for |high + low| <= log(2) / 2, as exact as beside high is worth while."""
+    r = high + low
+    square = r * r
+    return square.fma(polynomial_in_two(r, square, EXPM1_TERMS[r.kind]).fma(r, 0.5), low)
 
 
 def exp_inside(x: Lanes, rest: Lanes | float = 0.0) -> Lanes:
@@ -120,9 +129,7 @@ def expm1(x: Lanes) -> Lanes:
     # Half of the power: 2^n itself may overflow where the result does not.
     shifted, high, low = reduced(inside, form.bias - 1)
     half_power = power_of_two(shifted, x.kind)
-    r = high + low
-    square = r * r
-    t = square.fma(polynomial_in_two(r, square, EXPM1_TERMS[x.kind]), low)
+    t = expm1_rest(high, low)
     rest = half_power - 0.5
     leading = half_power.fma(high, rest)
     error = half_power.fma(high, rest - leading)

@@ -21,7 +21,7 @@ class Format:
         bias: of the exponent.
         round_to_integer: 1.5 * 2^mantissa; adding it leaves an integer, in the lowest bits.
         tiny: the smallest normal number.
-        huge: a number whose quadruple does not overflow, so large that 1 is nothing beside a quarter of it.
+        huge: where sums come near overflow: above it logarithms take a quarter, beside which 1 is nothing still.
         root_half: the bits of a number just below 2^-1/2, where logarithms cut significands.
         ln2, ln2_low: log(2) as a sum of two positive numbers of the format.
     """
@@ -48,8 +48,12 @@ class Format:
 
 
 FORMATS = {
-    "f64": Format("u64", 52, 1023, 1.5 * 2.0**52, 2.0**-1022, 2.0**1000, 0x3FE6A09E00000000, math.log(2), 2.3190468138462996e-17),
-    "f32": Format("u32", 23, 127, 1.5 * 2.0**23, 2.0**-126, 2.0**120, 0x3F3504F3, 0.6931471228599548, 5.7699990475432854e-08),
+    "f64": Format(
+        "u64", 52, 1023, 1.5 * 2.0**52, 2.0**-1022, 2.0**1000, 0x3FE6A09E00000000, math.log(2), 2.3190468138462996e-17
+    ),
+    "f32": Format(
+        "u32", 23, 127, 1.5 * 2.0**23, 2.0**-126, 2.0**120, 0x3F3504F3, 0.6931471228599548, 5.7699990475432854e-08
+    ),
 }
 
 

@@ -1,12 +1,12 @@
-"""Hyperbolic functions and their inverses."""
+"""Hyperbolic functions and their inverses. Coefficients are minimax fits (Remez exchange, 48 digits)."""
 
 from __future__ import annotations
 
 import math
 
 from graphad.execute.native.lanes import Lanes
-from graphad.execute.native.maths.compensated import polynomial_in_two, sum_of_ordered
-from graphad.execute.native.maths.exponential import EXPM1_TERMS, reduced
+from graphad.execute.native.maths.compensated import sum_of_ordered
+from graphad.execute.native.maths.exponential import expm1_rest, reduced
 from graphad.execute.native.maths.formats import at_most, format_of, power_of_two
 from graphad.execute.native.maths.logarithm import log_of_sum, sum_with_one
 from graphad.execute.native.maths.polynomial import polynomial
@@ -16,7 +16,7 @@ SINH_TERMS = {
             2.510914810215372e-08),
     "f32": (0.16666667, 0.008333289, 0.00019905076),
 }  # fmt: skip
-"""(sinh(r) - r) / r^3 by r^2 for |r| <= log(2) / 2: relative error of sinh(r) below 2^-61 and 2^-30 (Remez exchange)."""
+"""(sinh(r) - r) / r^3 by r^2 for |r| <= log(2) / 2: relative error of sinh(r) below 2^-61 and 2^-30."""
 
 COSH_TERMS = {
     "f64": (0.5000000000000013, 0.04166666666651318, 0.0013888888947577544, 2.4801489370761764e-05,
@@ -27,6 +27,9 @@ COSH_TERMS = {
 
 SINH_HIGH = {"f64": 710.6, "f32": 89.7}
 """Above, sinh and cosh overflow."""
+
+SINH_LOW = {"f64": 2.0**-27, "f32": 2.0**-12}
+"""Below, sinh(x) is x."""
 
 WIDE = {"f64": 56.0, "f32": 26.0}
 """From this n on, 2^-n is nothing beside 2^n."""
@@ -68,7 +71,7 @@ def sinh(x: Lanes) -> Lanes:
     error = total.fma(high, difference - leading)
     y = leading + total.fma(sinh_rest, difference.fma(cosh_rest, error))
     # Near 0 the result is x, which half of it may not represent.
-    return (size < format_of(x).round_to_integer ** -0.5).select(size, y + y).copysign(x)
+    return (size < SINH_LOW[x.kind]).select(size, y + y).copysign(x)
 
 
 def cosh(x: Lanes) -> Lanes:
@@ -98,9 +101,7 @@ def tanh(x: Lanes) -> Lanes:
     size = at_most(x.abs(), TANH_HIGH[x.kind])
     shifted, high, low = reduced(size + size, form.bias)
     power = power_of_two(shifted, x.kind)
-    r = high + low
-    square = r * r
-    t = power * square.fma(polynomial_in_two(r, square, EXPM1_TERMS[x.kind]), low)
+    t = power * expm1_rest(high, low)
     linear = power * high
     # Where power + 1 is rounded, the numerator must differ from it by 2 nevertheless.
     above = power + 1.0

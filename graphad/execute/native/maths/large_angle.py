@@ -1,14 +1,14 @@
-"""Reduction of large angles by Payne and Hanek: a rarely called function on a few lanes in memory."""
+"""Reduction of large angles by Payne and Hanek."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from graphad.execute.native.code import Code, Module
-from graphad.execute.native.lanes import Lanes, constant, load, store
+from graphad.execute.native.code import Module
+from graphad.execute.native.lanes import Lanes, constant, load
+from graphad.execute.native.maths.rare import where_rare
 
-_NAME = "graphad_large_angles"
 _BITS = 64 * 20
 """Bits of 2/pi in the table: the largest exponent, 192 bits for the product's precision, and a word of zeros before."""
 
@@ -35,41 +35,21 @@ def _table(module: Module) -> str:
     return module.table("graphad_two_over_pi", "i64", [str(w - (w >> 63 << 64)) for w in words])
 
 
-def _define(module: Module) -> None:
-    """Define ``void graphad_large_angles(ptr x, ptr r, ptr s, ptr q, i64 n)``: q[k] pi/2 + r[k] + s[k] = x[k] >= 2.
+def _large(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+    """Return r, the rest and q of one f64 x >= 2; r and the rest are nan where x is infinite or nan.
 
-    x, r and s are f64, q is i64, modulo 4; r is correctly rounded but for 2^-50 of its last place, s the rest. They are nan
-    where x is infinite or nan; of smaller x they mean nothing. x = m 2^e with
-    m < 2^53. Bits of 2/pi whose product with x is a multiple of 4 are left out; of the others the first 192 give
-    the quadrant, and the fraction to 2^-137, while no f64 comes nearer to a multiple of pi/2 than 2^-61.
+    r is almost always correctly rounded. x = m 2^e with m < 2^53. Bits of 2/pi whose product with x is a multiple of 4
+    are left out; of the others the first 192 give the quadrant, and the fraction to 2^-137, while no f64 comes nearer
+    to a multiple of pi/2 than 2^-61.
     """
-    table = _table(module)
-    code = module.function(
-        _NAME,
-        "void",
-        [("ptr", "x"), ("ptr", "r"), ("ptr", "s"), ("ptr", "q"), ("i64", "n")],
-        "nounwind noinline cold",
-        "internal",
-    )
-    with code.loop("0", "%n") as k:
-        places = {name: code.value(f"getelementptr i64, ptr %{name}, i64 {k}") for name in "xrsq"}
-        x = load(code, "f64", places["x"])
-        r, rest, quadrant = _one(code, table, x)
-        store(r, places["r"])
-        store(rest, places["s"])
-        store(quadrant, places["q"])
-    code.line("ret void")
-
-
-def _one(code: Code, table: str, x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
-    """Return r, s and the quadrant of one angle."""
+    code = x.code
+    table = _table(code.module)
     bits = x.bitcast("u64")
     exponent = bits >> 52
     mantissa = (bits & (2**52 - 1)) | 2**52
     finite = exponent < 2047
-    usual = finite & (exponent > 1023)
     # The first bit of weight 2 or less stands at e - 1, e = exponent - 1075, counted behind the point and the 64 zeros.
-    position = usual.select(exponent, 1075) + (64 - 1075 - 2)
+    position = finite.select(exponent, 1075) + (64 - 1075 - 2)
     shift = (position & 63).convert("u128")
     place = code.value(f"getelementptr i64, ptr {table}, i64 {(position >> 6).text}")
     words = []
@@ -113,27 +93,18 @@ class Angle:
     q: Lanes
 
 
-def with_large(size: Lanes, limit: float, usual: Angle) -> Angle:
-    """Return the angle `size` >= 0: `usual`, but anew where it is above `limit` > 2; nan where it is infinite.
+def _large_in_f32(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+    """Return what `_large` does of one f32, rounded to f32."""
+    wide, _, q = _large(x.convert("f64"))
+    r = wide.convert("f32")
+    return r, (wide - r.convert("f64")).convert("f32"), q.convert("u32")
 
-    A branch that is hardly ever taken: with one lane beyond, all lanes go through memory.
-    """
-    code, count, kind = size.code, size.count, size.kind
-    if not code.module.has(_NAME):
-        _define(code.module)
-    large = size > limit
-    then, after, before = code.new_label("large"), code.new_label("angles"), code.block
-    code.branch(large.any().text, then, after)
-    code.place(then)
-    slots = [code.slot("i64", count) for _ in range(4)]
-    store(size.convert("f64"), slots[0])
-    code.call("void", _NAME, [*(("ptr", slot) for slot in slots), ("i64", str(count))])
-    wide = load(code, "f64", slots[1], count)
-    narrow = wide.convert(kind)
-    narrow_rest = load(code, "f64", slots[2], count) if kind == "f64" else (wide - narrow.convert("f64")).convert(kind)
-    quadrant = load(code, "u64", slots[3], count).convert(usual.q.kind)
-    parts = (usual.r, narrow), (usual.rest, narrow_rest), (usual.q, quadrant)
-    chosen = [(a, large.select(b, a)) for a, b in parts]
-    code.jump(after)
-    code.place(after)
-    return Angle(*(a.with_(f"phi {a.type} [ {a.text}, %{before} ], [ {b.text}, %{then} ]") for a, b in chosen))
+
+_FORMULAS = {"f64": _large, "f32": _large_in_f32}
+
+
+def with_large(size: Lanes, limit: float, usual: Angle) -> Angle:
+    """Return the angle `size` >= 0: `usual`, but anew where it is above `limit` > 2; nan where it is infinite."""
+    kind = size.kind
+    parts = usual.r, usual.rest, usual.q
+    return Angle(*where_rare(size > limit, [size], parts, f"graphad_large_angles_{kind}", _FORMULAS[kind]))

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 
 from graphad.execute.native.lanes import Lanes
-from graphad.execute.native.maths.compensated import polynomial_in_two, sum_of_ordered
+from graphad.execute.native.maths.compensated import sum_of_ordered
 from graphad.execute.native.maths.formats import format_of, split
+from graphad.execute.native.maths.polynomial import polynomial_in_two
 
 ATANH_TERMS = (
     0.6666666666666734, 0.39999999999416397, 0.28571428742117616, 0.2222219859311837, 0.18183563590798982,
@@ -24,7 +25,6 @@ LOG_TERMS = (0.3333333, -0.25000823, 0.20001228, -0.16623338, 0.14201735, -0.131
 
 LIFT = {"f64": 54, "f32": 25}
 """Denormals are multiplied by 2^LIFT, which makes them normal."""
-
 
 LOG2_PARTS = {"f64": (1.4426950408889634, 2.0355273740931033e-17), "f32": (1.4426950216293335, 1.9259629911266175e-08)}
 LOG10_PARTS = {"f64": (0.4342944819032518, 1.098319650216765e-17), "f32": (0.4342944920063019, -1.0103050052231683e-08)}
@@ -188,3 +188,22 @@ def xlog1py(x: Lanes, y: Lanes) -> Lanes:
 def _product_or_zero(x: Lanes, y: Lanes, logarithm: Lanes) -> Lanes:
     zero = x.equals(0.0) & y.equals(y)
     return zero.select(0.0, x * logarithm)
+
+
+def rel_entr(x: Lanes, y: Lanes) -> Lanes:
+    """z = x log(x / y) for x, y > 0; 0 for x = 0 <= y; inf elsewhere.
+
+    The difference of the significands is exact and its quotient a sum of two numbers: nothing is lost for x near y.
+
+    Args:
+        x, y: f32 or f64, of one kind.
+    """
+    (k, m), (k_y, m_y) = parts(x), parts(y)
+    difference, reciprocal = m - m_y, 1.0 / m_y
+    quotient = difference * reciprocal
+    remainder = (-quotient).fma(m_y, difference)
+    total, error = sum_with_one(quotient)
+    inside = x * log_of_sum(total, remainder.fma(reciprocal, error), k - k_y)
+    outside = (x.equals(0.0) & (y >= 0.0)).select(x.constant(0.0), math.inf)
+    numbers = x.equals(x) & y.equals(y)
+    return numbers.select(((x > 0.0) & (y > 0.0)).select(inside, outside), math.nan)

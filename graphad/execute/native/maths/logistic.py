@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from graphad.execute.native.lanes import Lanes
-from graphad.execute.native.maths.compensated import polynomial_in_two, sum_of_ordered
+from graphad.execute.native.maths.compensated import sum_of_ordered
 from graphad.execute.native.maths.exponential import EXP_BOUNDS, LOG2_E, exp2, exp_inside
 from graphad.execute.native.maths.formats import at_least
-from graphad.execute.native.maths.polynomial import polynomial
+from graphad.execute.native.maths.polynomial import polynomial, polynomial_in_two
 
 ATANH_TERMS = {
     "f64": (0.6666666666666631, 0.4000000000015626, 0.2857142854794774, 0.22222223965095647, 0.18181744058691782,
@@ -59,7 +59,8 @@ def log_expit(x: Lanes) -> Lanes:
     Args:
         x: f32 or f64.
     """
-    return (x < 0.0).select(x, 0.0) - log1p_of_unit(exp_of_negative(-x.abs()))
+    # -0.0, so that the result is negative where e^-x is 0.
+    return (x < 0.0).select(x, -0.0) - log1p_of_unit(exp_of_negative(-x.abs()))
 
 
 def _larger_and_distance(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 from graphad.execute.native.lanes import Lanes
-from graphad.execute.native.maths.compensated import polynomial_in_two, sum_of_ordered
+from graphad.execute.native.maths.compensated import sum_of_ordered
 from graphad.execute.native.maths.exponential import EXP_BOUNDS, exp_inside
 from graphad.execute.native.maths.formats import FORMATS, at_least, at_most, format_of, power_of_two, split
 from graphad.execute.native.maths.logarithm import LIFT
-from graphad.execute.native.maths.polynomial import polynomial
+from graphad.execute.native.maths.polynomial import polynomial, polynomial_in_two
 
 SERIES = (0.40000000000002256, 0.28571428570098345, 0.22222222520143442, 0.18181784347675875, 0.15386758235582804,
           0.13256796464446502, 0.13196528458201506)  # fmt: skip
@@ -131,6 +132,8 @@ def power_scalar(x: Lanes, exponent: float) -> Lanes:
         return _product(x, int(exponent))
     if exponent == 2:
         return x * x
+    if exponent == 0.5:
+        return x.sqrt()
     if exponent == -1:
         return 1.0 / x
     if not float(2 * exponent).is_integer() or abs(exponent) > LONGEST_PRODUCT:
@@ -161,36 +164,48 @@ def _product_of_root(x: Lanes, exponent: float) -> Lanes:
         wide = x.convert("f64")
         wide = wide.sqrt() if root else wide
         return _product(1.0 / wide if exponent < 0 else wide, count).convert("f32")
-    pair = (x, x.constant(0.0))
+    high, low = x, x.constant(0.0)
     if root:
         high = x.sqrt()
-        pair = high, (-high).fma(high, x) / (high + high)
+        low = (-high).fma(high, x) * (0.5 * (1.0 / high))
     if exponent < 0:
-        high = 1.0 / pair[0]
-        pair = high, ((-high).fma(pair[0], 1.0) - high * pair[1]) * high
-    high, low = _product_of_pair(pair, count)
+        reciprocal = 1.0 / high
+        error = (-reciprocal).fma(high, 1.0)
+        low = (error - reciprocal * low if root else error) * reciprocal
+        high = reciprocal
+    high, low = _product_of_pair((high, low if root or exponent < 0 else None), count)
     y = high + low
-    # The low part is nan where the high one is 0 or inf.
-    return y.is_nan().select(high, y)
+    # The low part is nan where the high one is 0 or inf, and hides the sign of a zero.
+    return ((y < 0.0) | (y > 0.0)).select(y, high)
 
 
-def _product_of_pair(x: tuple[Lanes, Lanes], exponent: int) -> tuple[Lanes, Lanes]:
-    """(x[0] + x[1])^exponent for an exponent > 0 as a sum of two numbers, by squares."""
-    result: tuple[Lanes, Lanes] | None = None
-    while True:
+Pair: TypeAlias = tuple[Lanes, Lanes | None]
+"""A sum of two numbers; no second one is 0."""
+
+
+def _product_of_pair(x: Pair, exponent: int) -> tuple[Lanes, Lanes]:
+    """x^exponent for an exponent > 1 as a sum of two numbers, by squares."""
+    result: Pair | None = None
+    while exponent:
         if exponent & 1:
             result = x if result is None else _times(result, x)
         exponent >>= 1
-        if not exponent:
-            assert result is not None
-            return result
-        x = _times(x, x)
+        if exponent:
+            x = _times(x, x)
+    if result is None or result[1] is None:
+        raise ValueError("the exponent must be at least 2")
+    return result[0], result[1]
 
 
-def _times(a: tuple[Lanes, Lanes], b: tuple[Lanes, Lanes]) -> tuple[Lanes, Lanes]:
+def _times(a: Pair, b: Pair) -> Pair:
     """The product of two sums of two numbers."""
     high = a[0] * b[0]
-    return high, a[1].fma(b[0], a[0].fma(b[1], a[0].fma(b[0], -high)))
+    low = a[0].fma(b[0], -high)
+    if b[1] is not None:
+        low = a[0].fma(b[1], low)
+    if a[1] is not None:
+        low = a[1].fma(b[0], low)
+    return high, low
 
 
 CBRT_START = (1.685393431898795, -1.1108208706887919, 0.5468206677152441, -0.1308952622587106, 0.011798612881987367)

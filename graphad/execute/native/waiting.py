@@ -1,6 +1,6 @@
-"""Waiting for other threads in machine code: look for a short time, then sleep; and the barrier built on it.
+"""Waiting in machine code: rest between looks at a word in memory, sleep until it changes, wake who sleeps.
 
-What may enter: what knows words in memory and threads, but nothing of programs. A thread sleeps by futex where the
+What may enter: what knows words in memory and the platform, but nothing of programs. A thread sleeps by futex where the
 platform has it, and else on one condition variable for all; `sleeping` chooses.
 """
 
@@ -18,9 +18,6 @@ FUTEX_NUMBERS: Final = {"x86_64": 202, "aarch64": 98, "riscv64": 98}
 WAIT_PRIVATE: Final = 128
 WAKE_PRIVATE: Final = 129
 EVERYBODY: Final = 2**31 - 1
-ONE_SLEEPER: Final = 1 << 32
-FIRST_LOOKS: Final = 16
-"""Looks before a thread asks whether looking on makes sense: about half a microsecond."""
 
 
 def sleeping() -> str:
@@ -44,7 +41,7 @@ def write(code: Code, type_: str, value: str | int, base: str, offset: int | str
 
 
 def add_waiting(module: Module, way: str) -> None:
-    """Enter pause, sleep, wake, arrive and meet into a module; `way` is one of `sleeping`."""
+    """Enter pause, sleep, wake, processor and spin into a module; `way` is one of `sleeping`."""
     _add_pause(module)
     if way == "futex":
         _add_futex(module)
@@ -52,9 +49,6 @@ def add_waiting(module: Module, way: str) -> None:
         _add_condition(module)
     _add_spin(module)
     _add_processor(module)
-    _add_crowded(module)
-    _add_arrive(module)
-    _add_meet(module)
 
 
 def _add_pause(module: Module) -> None:
@@ -136,92 +130,6 @@ def _add_spin(module: Module) -> None:
     code.line("ret void")
 
 
-def _add_arrive(module: Module) -> None:
-    """Enter ``i1 arrive(control, target)``: count this thread in; the last one wakes the sleepers and hears 1."""
-    code = module.function("arrive", "i1", [("ptr", "control"), ("i32", "target")], "nounwind alwaysinline", "internal")
-    word = at(code, "%control", control.MEETING)
-    before = code.value(f"atomicrmw add ptr {word}, i64 1 seq_cst, align 8")
-    arrived = code.value(f"add i32 {code.value(f'trunc i64 {before} to i32')}, 1")
-    last = code.value(f"icmp eq i32 {arrived}, %target")
-    with code.when(last):
-        sleepers = code.value(f"icmp uge i64 {before}, {ONE_SLEEPER}")
-        with code.when(sleepers):
-            code.call("void", "wake", [("ptr", "%control"), ("ptr", word)])
-    code.line(f"ret i1 {last}")
-
-
-_MEET: Final = [("ptr", "control"), ("i64", "thread"), ("i64", "threads"), ("i32", "target")]
-
-
-def _add_meet(module: Module) -> None:
-    """Enter ``void meet(control, thread, threads, target)``: arrive, and go on when `target` threads have arrived.
-
-    A thread looks for a while, because sleeping and waking take longer than most waits; not where it keeps the one it
-    waits for from running.
-    """
-    code = module.function("meet", "void", _MEET, "nounwind", "internal")
-    word = at(code, "%control", control.MEETING)
-    processor = code.call("i32", "processor", [("ptr", "%control")])
-    place = at(code, _mailbox(code, "%thread"), control.MAIL_PLACE)
-    code.line(f"store atomic i64 {_place(code, '%target', processor)}, ptr {place} monotonic, align 8")
-    last = code.call("i1", "arrive", [("ptr", "%control"), ("i32", "%target")])
-    code.branch(last, "done", "short")
-    code.place("short")
-    _look(code, word, str(FIRST_LOOKS), "short", "done", "longer")
-    code.place("longer")
-    crowded = code.call("i1", "crowded", [(t, f"%{n}") for t, n in _MEET] + [("i32", processor)])
-    code.branch(crowded, "tired", "long")
-    code.place("long")
-    _look(code, word, read(code, "i64", "%control", control.SPINS), "long", "done", "tired")
-    code.place("tired")
-    code.value(f"atomicrmw add ptr {word}, i64 {ONE_SLEEPER} seq_cst, align 8")
-    code.jump("again")
-    code.place("again")
-    reached, seen = _reached(code, word)
-    code.branch(reached, "up", "doze")
-    code.place("doze")
-    code.call("void", "sleep", [("ptr", "%control"), ("ptr", word), ("i32", seen)])
-    code.jump("again")
-    code.place("up")
-    code.value(f"atomicrmw sub ptr {word}, i64 {ONE_SLEEPER} seq_cst, align 8")
-    code.jump("done")
-    code.place("done")
-    code.line("ret void")
-
-
-def _look(code: Code, word: str, looks: str, here: str, found: str, tired: str) -> None:
-    """Write that many looks at the arrivals from the block `here`; jumps to `found` or `tired`."""
-    look, rest = code.new_label("look"), code.new_label("rest")
-    fewer = code.fresh("fewer")
-    code.jump(look)
-    code.place(look)
-    left = code.value(f"phi i64 [ {looks}, %{here} ], [ {fewer}, %{rest} ]")
-    code.branch(_reached(code, word)[0], found, rest)
-    code.place(rest)
-    code.call("void", "pause", [])
-    code.line(f"{fewer} = sub i64 {left}, 1")
-    code.branch(code.value(f"icmp sgt i64 {fewer}, 0"), look, tired)
-
-
-def _reached(code: Code, word: str) -> tuple[str, str]:
-    """Tell whether the arrivals have reached ``%target``, and how many there are."""
-    now = code.value(f"load atomic i64, ptr {word} acquire, align 8")
-    arrivals = code.value(f"trunc i64 {now} to i32")
-    return code.value(f"icmp sge i32 {code.value(f'sub i32 {arrivals}, %target')}, 0"), arrivals
-
-
-def _mailbox(code: Code, thread: str) -> str:
-    """Return the address of a thread's mailbox."""
-    offset = code.value(f"mul i64 {thread}, {control.MAILBOX_BYTES}")
-    return at(code, at(code, "%control", control.MAILBOXES), offset)
-
-
-def _place(code: Code, target: str, processor: str) -> str:
-    """Return the barrier's target and a processor in one word."""
-    high = code.value(f"shl i64 {code.value(f'zext i32 {target} to i64')}, 32")
-    return code.value(f"or i64 {high}, {code.value(f'zext i32 {processor} to i64')}")
-
-
 def _add_processor(module: Module) -> None:
     """Enter ``i32 processor(control)``: the number of the one that this thread runs on, -1 where none can tell."""
     code = module.function("processor", "i32", [("ptr", "control")], "nounwind alwaysinline", "internal")
@@ -231,27 +139,3 @@ def _add_processor(module: Module) -> None:
     code.line("ret i32 -1")
     code.place("ask")
     code.line(f"ret i32 {code.value(f'call i32 {call}()')}")
-
-
-def _add_crowded(module: Module) -> None:
-    """Enter ``i1 crowded(control, thread, threads, target, processor)``.
-
-    Tells whether a thread that has not arrived was last seen on this thread's processor.
-    """
-    code = module.function("crowded", "i1", [*_MEET, ("i32", "processor")], "nounwind noinline cold", "internal")
-    code.branch(code.value("icmp slt i32 %processor, 0"), "no", "begin")
-    code.place("begin")
-    arrived = _place(code, "%target", "%processor")
-    with code.loop("0", "%threads") as other:
-        place = at(code, _mailbox(code, other), control.MAIL_PLACE)
-        seen = code.value(f"load atomic i64, ptr {place} monotonic, align 8")
-        same = code.value(f"icmp eq i32 {code.value(f'trunc i64 {seen} to i32')}, %processor")
-        missing = code.value(f"icmp ne i64 {seen}, {arrived}")
-        there = code.new_label("there")
-        code.branch(code.value(f"and i1 {same}, {missing}"), "yes", there)
-        code.place(there)
-    code.jump("no")
-    code.place("no")
-    code.line("ret i1 false")
-    code.place("yes")
-    code.line("ret i1 true")

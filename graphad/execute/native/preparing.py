@@ -1,0 +1,16 @@
+"""The native graph: what a static graph is turned into before it is planned for native code.
+
+What may enter: the order of these steps. Each keeps the values that results have, up to rounding.
+"""
+
+from __future__ import annotations
+
+from graphad.execute.native.addresses import with_checked_addresses
+from graphad.execute.native.fusion import fuse_regions
+from graphad.execute.native.opening import open_all
+from graphad.ir.graph import Graph
+
+
+def prepared(graph: Graph) -> Graph:
+    """Return a static graph as native code runs it: loop nests, products, and ops that NumPy runs."""
+    return fuse_regions(with_checked_addresses(open_all(graph)))
