@@ -54,6 +54,8 @@ class Op:
     """`evaluate` returns a NumPy view of operand 0 wherever its strides allow, and touches no element."""
     in_place: ClassVar[bool] = False
     """Output 0 may lie in the buffer of any operand of its type: element k is written after element k was read."""
+    overwrites: ClassVar[tuple[int, ...] | None] = None
+    """The positions of the operands that `in_place` is true of; None: of all."""
     allocates: ClassVar[bool] = True
     """`evaluate_into` needs temporaries of its own."""
     may_raise: ClassVar[bool] = False

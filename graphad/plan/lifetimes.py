@@ -237,17 +237,23 @@ class _Sharing:
             else:
                 type_ = node.types[0]
                 sees_strided = False
-                for operand, index in node.inputs:
+                allowed = node.op.overwrites
+                for position, (operand, index) in enumerate(node.inputs):
                     v = number[operand] + index
                     if v in strided:
                         sees_strided = True
                         continue
                     b = buffer_of[v]
+                    if allowed is not None and position not in allowed:
+                        # It is read after the result has been begun: it must not lie there.
+                        continue
                     if chosen < 0 and last[b] == step and not homes[b]:
                         other = operand.types[index]
                         if other is type_ or other == type_:
                             chosen = b
                 if sees_strided and chosen >= 0 and not self._reads_densely(node, chosen):
+                    continue
+                if allowed is not None and chosen >= 0 and not self._spared(node, chosen):
                     continue
             if chosen < 0:
                 continue
@@ -262,7 +268,10 @@ class _Sharing:
     def _dying(self, node: Node, step: int) -> list[tuple[int, Value]]:
         """Return the operands that the result of `node` may overwrite, with their buffers (arena or state)."""
         found = []
-        for value in node.inputs:
+        allowed = node.op.overwrites
+        for position, value in enumerate(node.inputs):
+            if allowed is not None and position not in allowed:
+                continue
             v = self.number(value)
             b = self.buffers.buffer_of[v]
             if (
@@ -271,6 +280,7 @@ class _Sharing:
                 and v not in self.buffers.strided
                 and value.type == node.types[0]
                 and self._reads_densely(node, b)
+                and self._spared(node, b)
             ):
                 found.append((b, value))
         return found
@@ -298,6 +308,14 @@ class _Sharing:
             if self.buffers.buffer_of[v] == buffer and v in self.buffers.strided:
                 return False
         return True
+
+    def _spared(self, node: Node, buffer: int) -> bool:
+        """Tell whether no operand that `node` must not overwrite lies in `buffer`."""
+        allowed = node.op.overwrites
+        if allowed is None:
+            return True
+        outside = [v for position, v in enumerate(node.inputs) if position not in allowed]
+        return all(self.buffers.buffer_of[self.number(v)] != buffer for v in outside)
 
     def _settle_states(self) -> None:
         """Grant the state's buffer where its old value is read no more; otherwise copy at the end.

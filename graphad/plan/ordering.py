@@ -42,6 +42,7 @@ class Tasks:
         touching: bits of the tasks that touch each block.
         reusable: of each task, the blocks that what it makes may take over where they die there.
         block_bits: bits of the blocks each task touches.
+        related: bits of the tasks that each task waits for, that wait for it, or that touch a block of it.
     """
 
     needs: list[int]
@@ -51,6 +52,7 @@ class Tasks:
     touching: list[int]
     reusable: list[tuple[int, ...]]
     block_bits: list[int]
+    related: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class _State:
     count: int
     before: _State | None
     ran: list[int]
+    pending: int = 0
 
 
 def order_tasks(tasks: Tasks, known: Sequence[int], beam: int = BEAM, states: int = STATES) -> Ordering:
@@ -293,9 +296,49 @@ def _children(tasks: Tasks, state: _State, limit: int, below: int) -> Iterator[_
         ready = state.ready ^ 1 << task | _released(tasks, done, task)
         touched = state.touched | tasks.block_bits[task]
         child = _State(done, ready, touched, state.held + change, peak, state.count + 1, state, [task])
+        if transient == change > 0:
+            child.pending = state.pending | 1 << task
         _closed(tasks, child, limit)
         if child.peak < below:
             yield child
+
+
+def _lazy(tasks: Tasks, state: _State, child: _State) -> bool:
+    """Tell whether nothing that only raised what is held ran before its time; clears `pending` where its time has come.
+
+    A task that frees nothing may as well run after the next one, unless they are related. So of the tasks of this kind
+    that have run since the last of another kind (`pending`), each must be related to the one that ends them, directly or
+    by way of others of them, and they need only be tried in one order where they are not related to each other.
+    """
+    related = tasks.related
+    task = child.ran[0]
+    if child.pending:
+        before = state.pending
+        if before and not before & related[task]:
+            near = 0
+            for other in _bits(before):
+                near |= related[other]
+            if not near & related[task] & ~child.done or before >> task:
+                return False
+        if len(child.ran) == 1:
+            return True
+        before = child.pending
+        reach = 0
+        for other in child.ran[1:]:
+            reach |= related[other]
+    else:
+        before = state.pending
+        reach = related[task]
+    found = before & reach
+    grown = True
+    while grown and before != found:
+        grown = False
+        for other in _bits(before & ~found):
+            if related[other] & found:
+                found |= 1 << other
+                grown = True
+    child.pending = 0
+    return before == found
 
 
 def _promise(tasks: Tasks, needs: Sequence[Need], state: _State) -> int:
@@ -351,20 +394,23 @@ def _best_first(tasks: Tasks, needs: Sequence[Need], below: int, states: int) ->
     count, bound = len(tasks.needs), needs[0].least
     first = _closed(tasks, _start(tasks), bound)
     queue = [(max(first.peak, bound), -first.count, 0, first)]
-    seen: dict[int, int] = {first.done: first.peak}
+    seen: dict[tuple[int, int], int] = {(first.done, 0): first.peak}
     opened = pushed = 0
     while queue:
         promise, _, _, state = heappop(queue)
         if state.count == count:
             return state, promise, opened
-        if seen[state.done] < state.peak:
+        if seen[state.done, state.pending] < state.peak:
             continue
         if opened == states:
             return None, promise, opened
         opened += 1
         for child in _children(tasks, state, promise, below):
-            if child.peak < seen.get(child.done, below):
-                seen[child.done] = child.peak
+            if not _lazy(tasks, state, child):
+                continue
+            key = (child.done, child.pending)
+            if child.peak < min(seen.get(key, below), seen.get((child.done, 0), below)):
+                seen[key] = child.peak
                 least = max(_promise(tasks, needs, child), promise)
                 if least < below:
                     pushed += 1

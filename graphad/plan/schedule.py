@@ -150,6 +150,12 @@ def arena_tasks(buffers: Buffers) -> ArenaTasks:
             touching[b] = touching.get(b, 0) | 1 << task
             blocks[task].append(b)
     position = {b: k for k, b in enumerate(touching)}
+    related = list(needs)
+    for task, found in enumerate(blocks):
+        for other in followers[task]:
+            related[task] |= 1 << other
+        for b in found:
+            related[task] |= touching[b]
     return ArenaTasks(
         Tasks(
             needs,
@@ -159,6 +165,7 @@ def arena_tasks(buffers: Buffers) -> ArenaTasks:
             list(touching.values()),
             [tuple([position[group[b]] for b in found if group[b] in position]) for found in reusable],
             [sum([1 << position[b] for b in found]) for found in blocks],
+            related,
         ),
         steps,
     )

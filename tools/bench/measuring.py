@@ -71,7 +71,8 @@ class Side:
         """Let the side run for so many seconds."""
         assert self._process.stdin is not None
         print(seconds, file=self._process.stdin, flush=True)
-        return self._answer()
+        measured: dict[str, float] = self._answer()
+        return measured
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None

@@ -84,6 +84,7 @@ class SafeScatterAdd(ScatterAdd, abstract=True):
     """A sum of updates at positions that lie in [0, size)."""
 
     name = "scatter_add"
+    overwrites = (0,)
 
     def risk(self, operands: tuple[Value, ...]) -> Hashable | None:
         """None: the positions have been checked."""
@@ -94,6 +95,7 @@ class SafeScatterSet(ScatterSet, abstract=True):
     """Updates put at positions that lie in [0, size)."""
 
     name = "scatter_set"
+    overwrites = (0,)
 
     def risk(self, operands: tuple[Value, ...]) -> Hashable | None:
         """None: the positions have been checked."""

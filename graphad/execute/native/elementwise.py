@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from graphad.execute.native import conversions, floats, integers
+from graphad.execute.native import conversions, floats, integers, normal
 from graphad.execute.native.lanes import Lanes
 from graphad.execute.native.maths import (
     error_function,
@@ -32,6 +32,7 @@ from graphad.execute.native.maths import (
 from graphad.ir.op import Op
 from graphad.ir.types import DTYPE_NAMES, DType
 from graphad.ops import arithmetic, comparison, selection, special, transcendental
+from graphad.ops import normal as normal_ops
 from graphad.ops.cast import Cast
 
 Lowering = Callable[..., Lanes]
@@ -219,6 +220,8 @@ _rows("f", 60, {transcendental.Erf: error_function.erf, transcendental.Erfc: err
 _rows("f", 40, {special.Logit: logarithm.logit, special.Xlogy: logarithm.xlogy})
 _rows("f", 50, {special.Xlog1py: logarithm.xlog1py, special.RelEntr: logarithm.rel_entr})
 _rows("f", 90, {special.Gammaln: gamma.gammaln, special.Gamma: gamma.gamma, special.Digamma: gamma.digamma})
+_rows("f", 100, {normal_ops.Ndtri: normal.ndtri, normal_ops.Erfinv: normal.erfinv, normal_ops.Erfcinv: normal.erfcinv})
+_rows("f", 200, {normal_ops.LogNdtr: normal.log_ndtr, normal_ops.InverseMills: normal.inverse_mills})
 
 
 # Comparison, logic, bits

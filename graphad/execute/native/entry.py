@@ -195,7 +195,7 @@ def _table(rows: Sequence[tuple[int, ...]], width: int) -> Array:
 
 def _records(specs: Sequence[Spec], sources: Sequence[int], shapes: int) -> list[tuple[int, ...]]:
     """Return the words of the records of arrays, whose shapes lie one after another from an address on."""
-    found = []
+    found: list[tuple[int, ...]] = []
     for (dtype, shape), source in zip(specs, sources, strict=True):
         weak = 8 * dtype.itemsize if dtype.kind == "f" and dtype.itemsize in (4, 8) and not shape else 0
         scalar = 0 if shape or dtype.itemsize > 16 else id(dtype.type)

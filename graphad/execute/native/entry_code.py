@@ -230,7 +230,7 @@ def _add_enter(module: Module) -> None:
 
 
 def _add_new_array(module: Module) -> None:
-    """Enter ``ptr new_array(descriptor, number, data)``: make a result, put its address into `data`; null on failure."""
+    """Enter ``ptr new_array(descriptor, number, data)``: make a result, and put its address into `data`."""
     parameters = [("ptr", "descriptor"), ("i64", "number"), ("ptr", "data")]
     code = module.function("new_array", "ptr", parameters, "nounwind", "internal")
     table = read(code, "ptr", "%descriptor", RESULT_TABLE)
@@ -250,7 +250,7 @@ def _add_new_array(module: Module) -> None:
 
 
 def _add_let_go(module: Module) -> None:
-    """Enter ``void let_go(descriptor, slots)``: give back the references to arrays that were taken out of containers."""
+    """Enter ``void let_go(descriptor, slots)``: give back references to what was taken out of containers."""
     code = module.function("let_go", "void", [("ptr", "descriptor"), ("ptr", "slots")], "nounwind", "internal")
     takes = read(code, "i64", "%descriptor", TAKES)
     with code.when(code.value(f"icmp ne i64 {takes}, 0")):

@@ -54,10 +54,10 @@ def ramp(start: Lanes, step: int) -> Lanes:
 
 def interleaved(parts: Sequence[Lanes]) -> Lanes:
     """Return lane 0 of every part, then lane 1 of every part, ..."""
-    joined, count = parts[0], parts[0].count
+    row, count = parts[0], parts[0].count
     for part in parts[1:]:
-        joined = joined(joined, part)
-    return joined.shuffle([k * count + i for i in range(count) for k in range(len(parts))])
+        row = joined(row, part)
+    return row.shuffle([k * count + i for i in range(count) for k in range(len(parts))])
 
 
 def joined(a: Lanes, b: Lanes) -> Lanes:

@@ -181,23 +181,23 @@ def lanes_in(tile: Tile, vector: int) -> int:
 def load_columns(code: Code, tile: Tile, address: str, vector: int) -> Lanes:
     """Load one vector of a row of B; what lies beyond the columns is not touched unless B is padded."""
     place = advance(code, tile.kind, address, str(vector * tile.lanes), "1")
-    return load_part(code, tile, place, tile.lanes if tile.padded else lanes_in(tile, vector))
+    return load_lanes(code, tile.kind, tile.lanes, place, tile.lanes if tile.padded else lanes_in(tile, vector))
 
 
-def load_part(code: Code, tile: Tile, address: str, count: int) -> Lanes:
-    """Load the first `count` lanes of a vector; the others are zero."""
-    if count == tile.lanes:
-        return load(code, tile.kind, address, count)
-    type_ = Lanes(code, tile.kind, tile.lanes, "").type
-    mask_type = f"<{tile.lanes} x i1>"
-    mask = ", ".join(f"i1 {'true' if lane < count else 'false'}" for lane in range(tile.lanes))
-    name = f"llvm.masked.load.v{tile.lanes}{tile.kind}.p0"
+def load_lanes(code: Code, kind: str, lanes: int, address: str, count: int) -> Lanes:
+    """Load the first `count` lanes of a vector; the others are zero, and their memory is not touched."""
+    if count == lanes:
+        return load(code, kind, address, count)
+    type_ = Lanes(code, kind, lanes, "").type
+    mask_type = f"<{lanes} x i1>"
+    mask = ", ".join(f"i1 {'true' if lane < count else 'false'}" for lane in range(lanes))
+    name = f"llvm.masked.load.v{lanes}{kind}.p0"
     code.module.declare(name, type_, ["ptr", mask_type, type_])
-    align = 4 if tile.kind == "f32" else 8
+    align = 4 if kind == "f32" else 8
     text = code.call(
         type_, name, [(f"ptr align {align}", address), (mask_type, f"<{mask}>"), (type_, "zeroinitializer")]
     )
-    return Lanes(code, tile.kind, tile.lanes, text)
+    return Lanes(code, kind, lanes, text)
 
 
 def finish(code: Code, tile: Tile, value: Lanes, c: View, row: int, vector: int, update: Update) -> None:
@@ -220,7 +220,7 @@ def finish(code: Code, tile: Tile, value: Lanes, c: View, row: int, vector: int,
 def load_strided(code: Code, tile: Tile, place: View, count: int) -> Lanes:
     """Load `count` columns of a row as a vector; the other lanes are zero."""
     if place.column == "1":
-        return load_part(code, tile, place.address, count)
+        return load_lanes(code, tile.kind, tile.lanes, place.address, count)
     lanes = constant(code, tile.kind, 0.0, tile.lanes)
     for lane in range(count):
         one = load(code, tile.kind, advance(code, tile.kind, place.address, str(lane), place.column))

@@ -27,6 +27,9 @@ FIRST_LEVEL = 28 * 1024
 SECOND_LEVEL = 256 * 1024
 """Bytes of a block of A: half of a second-level cache of 512 KiB."""
 
+MANY_PANELS = 64
+"""Panels from which on copying A pays."""
+
 PACKED = 1024 * 1024
 """Bytes of B that are packed together where several chunks of rows read them."""
 
@@ -129,7 +132,7 @@ def panel_kernel(module: Module, product: Product, order: tuple[int, int], vecto
     p = product
     cut = choose_cut(p, vector_bytes)
     writer = Writer(module, p, order, cut)
-    name = writer.name()
+    name = f"{p.name('product')}_{''.join(map(str, order))}"
     if not module.has(name):
         writer.write(name)
     return Kernel(name, (), extent=p.batch * writer.row_blocks * writer.panels, scratch=writer.scratch)
@@ -146,17 +149,6 @@ class Writer:
         self.panel_bytes = aligned(cut.terms * cut.columns * self.item) if cut.packs_b else 0
         self.packed_bytes = self.panel_bytes * min(cut.group, self.panels)
         self.scratch = self.packed_bytes + (aligned(cut.terms * cut.chunk * self.item) if cut.packs_a else 0)
-
-    def name(self) -> str:
-        """Return a name that says all that decides the code."""
-        p = self.p
-        strides = "_".join(
-            "x".join(map(str, s)).replace("-", "m")
-            for s in (p.strides_a, p.strides_b, p.strides_c, *([p.strides_c0] if p.strides_c0 else []))
-        )
-        numbers = f"{p.alpha!r}_{p.beta!r}".replace("+", "")
-        size = f"{p.batch}x{p.m}x{p.n}x{p.k}"
-        return f"product_{p.kind}_{size}_{strides}_{numbers}_{''.join(map(str, self.order))}"
 
     def write(self, name: str) -> None:
         """Write the walk over the thread's units: the panels of one block of rows at a time."""

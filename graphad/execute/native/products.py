@@ -8,6 +8,7 @@ neither do the bits of the result.
 from __future__ import annotations
 
 from graphad.execute.native import blas as blas_libraries
+from graphad.execute.native import dots
 from graphad.execute.native.blas import Blas
 from graphad.execute.native.blas_products import blas_kernel, expressible
 from graphad.execute.native.code import Module
@@ -44,6 +45,17 @@ def generated_or_blas(module: Module, product: Product, blas: Blas | None) -> Ke
     p, order = oriented(product)
     if blas is not None and p.m * p.n * p.k >= BLAS_FROM and p.m > 1 and p.n > 1 and expressible(p):
         return by_blas(module, p, order, blas)
+    return generated(module, product)
+
+
+def generated(module: Module, product: Product) -> Kernel:
+    """Enter the best kernel that calls nothing."""
+    p, order = oriented(product)
+    flipped = (order[1], order[0])
+    if dots.suits(p):
+        return dots.dots_kernel(module, p, order, host().vector_bytes)
+    if dots.suits(p.transposed()):
+        return dots.dots_kernel(module, p.transposed(), flipped, host().vector_bytes)
     return panel_kernel(module, p, order, host().vector_bytes)
 
 

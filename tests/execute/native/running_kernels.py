@@ -17,7 +17,7 @@ SIGNATURE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2
 
 
 def compiled(module: Module, kernels: Sequence[Kernel]) -> Callable[..., None]:
-    """Return ``run(buffers, threads=1)``: it runs the kernels in turn, the shares of each one after the other."""
+    """Return ``run(buffers, threads=1, only=kernels)``: it runs kernels in turn, the shares of each in turn."""
     for name in {kernel.name for kernel in kernels}:
         entry = module.function(f"run_{name}", "void", PARAMETERS)
         entry.call("void", name, [(type_, f"%{parameter}") for type_, parameter in PARAMETERS])
@@ -25,9 +25,9 @@ def compiled(module: Module, kernels: Sequence[Kernel]) -> Callable[..., None]:
     loaded = load(module.text())
     functions = {kernel.name: SIGNATURE(loaded.address(f"run_{kernel.name}")) for kernel in kernels}
 
-    def run(buffers: Sequence[Array], threads: int = 1) -> None:
+    def run(buffers: Sequence[Array], threads: int = 1, only: Sequence[Kernel] = kernels) -> None:
         pointers = (ctypes.c_void_p * len(buffers))(*(buffer.ctypes.data for buffer in buffers))
-        for kernel in kernels:
+        for kernel in only:
             sizes = (ctypes.c_int64 * max(1, len(kernel.sizes)))(*kernel.sizes)
             units = -(-kernel.extent // kernel.multiple)
             for thread in range(threads):

@@ -48,7 +48,7 @@ def bound(conv: Conv, x: Array, w: Array) -> Array:
     """Return how far results may be off: each product and each sum is rounded once at most."""
     count = w[0].size + 2
     sizes = conv.evaluate(np.abs(x).astype(np.float64), np.abs(w).astype(np.float64))
-    return count * np.finfo(x.dtype).eps * sizes + np.finfo(x.dtype).tiny
+    return np.asarray(count * np.finfo(x.dtype).eps * sizes + np.finfo(x.dtype).tiny)
 
 
 def check(conv: Conv, x_shape: Shape, w_shape: Shape, kind: str = "f32", vector_bytes: int = 32) -> list[bool]:
@@ -105,14 +105,18 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["f32", "f64"])
 @pytest.mark.parametrize("case", SIZES, ids=lambda case: f"{case[1]}{case[2]}")
-def test_values(case: tuple[Conv, Shape, Shape], kind: str) -> None:
-    check(*case, kind)
+def test_values(case: tuple[Conv, Shape, Shape]) -> None:
+    check(*case)
+
+
+@pytest.mark.parametrize("case", SIZES[::2], ids=lambda case: f"{case[1]}{case[2]}")
+def test_values_in_double_precision(case: tuple[Conv, Shape, Shape]) -> None:
+    check(*case, "f64")
 
 
 @pytest.mark.parametrize("vector_bytes", [16, 64])
-@pytest.mark.parametrize("case", SIZES[::3], ids=lambda case: f"{case[1]}{case[2]}")
+@pytest.mark.parametrize("case", SIZES[::5], ids=lambda case: f"{case[1]}{case[2]}")
 def test_values_with_other_vectors(case: tuple[Conv, Shape, Shape], vector_bytes: int) -> None:
     check(*case, "f32", vector_bytes)
 
@@ -124,7 +128,7 @@ def test_both_ways_are_taken() -> None:
 
 def test_random_sizes() -> None:
     draw = np.random.default_rng(7)
-    for _ in range(25):
+    for _ in range(12):
         kernel, space = draw.integers(1, 4, 2), draw.integers(4, 14, 2)
         groups = int(draw.integers(1, 3))
         conv = op(
@@ -168,10 +172,10 @@ def _computed(conv: Conv, x_shape: Shape, w_shape: Shape) -> Array:
 
 def viewed(conv: Conv, x: Array, w: Array, y: Array, bases: Sequence[Array]) -> Convolution:
     """Return the convolution of views into the buffers `bases`."""
-    strides = [tuple(s // a.itemsize for s in a.strides) for a in (x, w, y)]
+    xs, ws, ys = (tuple(s // a.itemsize for s in a.strides) for a in (x, w, y))
     offsets = tuple((a.ctypes.data - base.ctypes.data) // a.itemsize for a, base in zip((x, w, y), bases, strict=True))
     kind = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}[x.dtype]
-    return of_op(conv, kind, x.shape, w.shape, y.shape, *strides, (offsets[0], offsets[1], offsets[2]))
+    return of_op(conv, kind, x.shape, w.shape, y.shape, xs, ws, ys, (offsets[0], offsets[1], offsets[2]))
 
 
 @pytest.mark.parametrize("space", [(6, 17), (5, 5)])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import os
 import pickle
+import subprocess
 import sys
 import sysconfig
 import threading
 import tracemalloc
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -22,6 +25,7 @@ from graphad.execute.native import entry as entry_module
 from graphad.execute.native.entry import Entry, entry, possible
 from graphad.execute.native.threads import pool
 from graphad.execute.native.walker import step_table
+from graphad.ir.containers import Container, Leaf, flatten
 from tests.execute.native import runtime_kernels as kernels
 
 pytestmark = pytest.mark.skipif(not possible(2, 2), reason="this interpreter has no entries in machine code")
@@ -36,7 +40,7 @@ class Handed:
     def __init__(self) -> None:
         self.calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> str:
+    def __call__(self, /, *arguments: Any, **keywords: Any) -> str:
         self.calls.append((arguments, keywords))
         return "handed on"
 
@@ -47,14 +51,15 @@ def both(
     *,
     results: Sequence[tuple[np.dtype[Any], tuple[int, ...]]] | None = None,
     brief: bool = True,
-    build: Callable[[tuple[Array, ...]], Any] | None = None,
+    arguments: Container | None = None,
+    result: Container | None = None,
 ) -> Entry:
     """Return an entry for ``(x, y) -> (x + y, x * y)``."""
     pointers = np.zeros(4, np.uint64)
     row = (kernels.address("both"), pointers.ctypes.data, 0, int(np.prod(shape)), 1, 0)
     table = step_table([row], brief=brief, kept=(pointers, kernels.loaded()))
     patches = [(k, pointers.ctypes.data + 8 * k, 0) for k in range(4)]
-    return entry(pool(), table, [(F8, shape)] * 2, results or [(F8, shape)] * 2, patches, fallback, build)
+    return entry(pool(), table, [(F8, shape)] * 2, results or [(F8, shape)] * 2, patches, fallback, arguments, result)
 
 
 @pytest.fixture
@@ -108,7 +113,7 @@ def test_a_single_result_is_an_array_and_patches_have_offsets() -> None:
     table = step_table([row], brief=True, kept=(pointers, products))
     places = [pointers.ctypes.data + 8 * k for k in range(3)]
     patches = np.array([(0, places[0], 8), (0, places[1], 0), (1, places[2], 0)])
-    call = entry(pool(), table, [(F8, (5,))], [(F8, (4,))], patches, Handed(), single=True).call
+    call = entry(pool(), table, [(F8, (5,))], [(F8, (4,))], patches, Handed(), result=Leaf()).call
     x = np.arange(5.0) ** 2
     found = call(x)
     assert type(found) is np.ndarray
@@ -125,7 +130,7 @@ def test_state_stays_in_the_program() -> None:
         [(kernels.address("both"), pointers.ctypes.data, 0, 3, 1, 0)], brief=True, kept=(pointers, total)
     )
     patches = [(0, pointers.ctypes.data + 8, 0), (1, pointers.ctypes.data + 24, 0)]
-    call = entry(pool(), table, [(F8, (3,))], [(F8, (3,))], patches, Handed(), single=True).call
+    call = entry(pool(), table, [(F8, (3,))], [(F8, (3,))], patches, Handed(), result=Leaf()).call
     for k in range(4):
         call(np.full(3, 1.0 + k))
     np.testing.assert_array_equal(total, np.full(3, 10.0))
@@ -141,12 +146,109 @@ def test_no_results_and_no_inputs() -> None:
     np.testing.assert_array_equal(out, np.full(4, 2))
 
 
-def test_containers_are_built_from_the_tuple(arrays: tuple[Array, Array]) -> None:
-    call = both(Handed(), build=lambda results: {"sum": results[0], "product": results[1]}).call
+def nested(value: Any) -> Container:
+    """Return the nesting of an object whose leaves are numbers."""
+    return flatten(value, lambda leaf: isinstance(leaf, int))[1]
+
+
+RESULTS: list[Any] = [
+    [0, 1],
+    {"sum": 0, "product": 1},
+    (0, None, [[1]]),
+    {"a": {"b": (0,)}, "c": [None, {"d": 1}], "e": (), "f": {}},
+    ((((0,), None),), None, 1),
+]
+
+
+@pytest.mark.parametrize("value", RESULTS, ids=str)
+def test_results_are_nested(value: Any, arrays: tuple[Array, Array]) -> None:
+    handed = Handed()
+    call = both(handed, result=nested(value)).call
+    x, y = arrays
+    for _ in range(3):
+        found = call(x, y)
+        leaves, container = flatten(found, lambda leaf: isinstance(leaf, np.ndarray))
+        assert container == nested(value)
+        check(leaves, x, y)
+    assert not handed.calls
+
+
+class Pair(NamedTuple):
+    """A container that Python puts together."""
+
+    total: Any
+    product: Any
+
+
+def test_other_containers_are_built_by_python(arrays: tuple[Array, Array]) -> None:
+    call = both(Handed(), result=nested({"both": Pair(0, 1)})).call
     x, y = arrays
     found = call(x, y)
-    assert found.keys() == {"sum", "product"}
-    check(tuple(found.values()), x, y)
+    assert type(found["both"]) is Pair
+    check(found["both"], x, y)
+
+
+ARGUMENTS: list[tuple[Any, list[Any]]] = [
+    # what fits: arrays stand at 0 and 1; then what does not
+    (({"x": 0, "y": 1},), [({"x": 0},), ({"x": 0, "z": 1},), ({"x": 0, "y": 1, "z": 1},), ([0, 1],), (None,)]),
+    (([0, 1],), [((0, 1),), ([0],), ([0, 1, 1],), (0,)]),
+    (((0, (1,)),), [((0, [1]),), ((0, 1),), ((0, (1, 1)),)]),
+    ((0, None, [{"y": 1}]), [(0, 0, [{"y": 1}]), (0, None, [{}]), (0, None, []), (0, None)]),
+    (({"a": {"b": [0, None]}, "c": 1}, ()), [({"a": {"b": [0, 1]}, "c": 1}, ()), ({"a": 0, "c": 1}, ())]),
+]
+
+
+def filled(value: Any, leaves: Sequence[Any]) -> Any:
+    """Put arrays in place of their numbers."""
+    if isinstance(value, dict):
+        return {key: filled(item, leaves) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(filled(item, leaves) for item in value)
+    return None if value is None else leaves[value]
+
+
+@pytest.mark.parametrize(("fits", "others"), ARGUMENTS, ids=str)
+@pytest.mark.parametrize("brief", [True, False])
+def test_arguments_are_nested(fits: Any, others: list[Any], brief: bool, arrays: tuple[Array, Array]) -> None:
+    handed = Handed()
+    call = both(handed, brief=brief, arguments=nested(fits)).call
+    counts = list(map(sys.getrefcount, arrays))
+    for _ in range(100):
+        check(call(*filled(fits, arrays)), *arrays)
+    assert not handed.calls
+    for other in others:
+        given = filled(other, arrays)
+        assert call(*given) == "handed on"
+        seen, keywords = handed.calls.pop()
+        assert all(a is b for a, b in zip(seen, given, strict=True))
+        assert not keywords
+        del given, seen
+    short = (arrays[0], arrays[1][:5])
+    for _ in range(100):
+        assert call(*filled(fits, short)) == "handed on"
+        handed.calls.clear()
+    del short
+    assert list(map(sys.getrefcount, arrays)) == counts
+
+
+def test_the_order_of_a_dict_does_not_matter(arrays: tuple[Array, Array]) -> None:
+    handed = Handed()
+    call = both(handed, arguments=nested(({"y": 1, "x": 0},))).call
+    x, y = arrays
+    names = [str(key) for key in nested(({"y": 1, "x": 0},)).children[0].keys]  # type: ignore[union-attr]
+    first, second = (x, y) if names[0] == "x" else (y, x)
+    check(call({"x": x, "y": y}), first, second)
+    check(call({"y": y, "x": x}), first, second)
+
+    class Odd:
+        def __hash__(self) -> int:
+            return hash("x")
+
+        def __eq__(self, other: object) -> bool:
+            raise LookupError("not comparable")
+
+    assert call({Odd(): x, "y": y}) == "handed on"
+    assert not handed.calls[0][1]
 
 
 class Special(np.ndarray[Any, Any]):
@@ -260,7 +362,17 @@ def test_errors_pass_through(arrays: tuple[Array, Array]) -> None:
     with pytest.raises(LookupError, match="not like this"):
         call(x)
     check(call(x, y), x, y)
-    call = both(Handed(), build=refuse).call
+
+    @dataclasses.dataclass
+    class Refuses:
+        total: Any
+        product: Any
+
+        def __post_init__(self) -> None:
+            if not isinstance(self.total, int):
+                raise LookupError("not like this")
+
+    call = both(Handed(), result=nested(Refuses(0, 1))).call
     for _ in range(3):
         with pytest.raises(LookupError, match="not like this"):
             call(x, y)
@@ -269,25 +381,35 @@ def test_errors_pass_through(arrays: tuple[Array, Array]) -> None:
 def test_memory_that_is_not_there_is_an_error(arrays: tuple[Array, Array]) -> None:
     x, y = arrays
     huge = (F8, (2**55,))
+    shapes = [nested([0, 1]), nested({"a": 0, "b": [1]}), None]
     for results in ([huge, (F8, (10,))], [(F8, (10,)), huge]):
-        call = both(Handed(), results=results).call
+        calls = [both(Handed(), results=results, result=shape).call for shape in shapes]
+        calls.append(both(Handed(), results=results, arguments=nested(({"x": 0}, [1]))).call)
         before = sys.getrefcount(F8), sys.getrefcount(x)
         for _ in range(100):
+            for call in calls[:-1]:
+                with pytest.raises(MemoryError):
+                    call(x, y)
             with pytest.raises(MemoryError):
-                call(x, y)
+                calls[-1]({"x": x}, [y])
         assert abs(sys.getrefcount(F8) - before[0]) < 10
         assert sys.getrefcount(x) == before[1]
     pointers = np.zeros(4, np.uint64)
     table = step_table([(kernels.address("both"), pointers.ctypes.data, 0, 0, 1, 0)], brief=True)
-    single = entry(pool(), table, [], [huge], [], Handed(), single=True).call
+    single = entry(pool(), table, [], [huge], [], Handed(), result=Leaf()).call
     with pytest.raises(MemoryError):
         single()
 
 
 def test_refusals(arrays: tuple[Array, Array]) -> None:
     table = step_table([])
-    with pytest.raises(ValueError, match="single"):
-        entry(pool(), table, [], [], [], Handed(), single=True)
+    for arguments in (Leaf(), nested(({1: 0},)), nested((Pair(0, 1),))):
+        with pytest.raises(ValueError, match="cannot take"):
+            entry(pool(), table, [(F8, ())], [], [], Handed(), arguments)
+    with pytest.raises(ValueError, match="have 1 leaves"):
+        entry(pool(), table, [(F8, ())], [], [], Handed(), nested((0, 1)))
+    with pytest.raises(ValueError, match="have 0 leaves"):
+        entry(pool(), table, [], [], [], Handed(), None, Leaf())
     with pytest.raises(ValueError, match="does not have"):
         entry(pool(), table, [(F8, ())], [], [(1, 0, 0)], Handed())
     with pytest.raises(ValueError, match="too many"):
@@ -296,21 +418,21 @@ def test_refusals(arrays: tuple[Array, Array]) -> None:
 
 
 def resident() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_million_calls_leave_nothing_behind(arrays: tuple[Array, Array]) -> None:
     x, y = arrays
-    kept = Handed()
+    kept = lambda *arguments: None  # noqa: E731
     plain, released = both(kept).call, both(kept, brief=False).call
-    nested = both(kept, build=list).call
-    busy = both(lambda *a, **k: None)
+    containers = both(kept, arguments=nested(([0], {"y": 1})), result=nested({"a": [0], "b": (None, 1)})).call
+    busy = both(kept)
 
     def some(count: int) -> None:
         for _ in range(count):
             plain(x, y)
-            nested(x, y)
+            containers([x], {"y": y})
+            containers([x], {"y": None})
             released(x, y)
             busy.call(x)
         assert busy.claim.take()
@@ -456,3 +578,29 @@ def test_unknown_layouts_are_found_out(monkeypatch: pytest.MonkeyPatch, target: 
 def test_interpreters_without_a_lock_have_no_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sysconfig, "get_config_var", lambda name: 1 if name == "Py_GIL_DISABLED" else None)
     assert not entry_module._layout_is_known.__wrapped__()
+
+
+AT_EXIT = """
+import sys, threading, time
+sys.path.insert(0, {here!r})
+import numpy as np
+from tests.execute.native import test_entry
+
+made = test_entry.both(lambda *a: None, (300_000,), brief=False)
+x = np.ones(300_000)
+
+def loop():
+    while True:
+        made.call(x, x)
+
+threading.Thread(target=loop, daemon=True).start()
+time.sleep(0.05)
+print("end")
+"""
+
+
+def test_the_process_ends_cleanly_during_a_run() -> None:
+    text = AT_EXIT.format(here=str(Path(__file__).parents[3]))
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,16 @@ import pytest
 
 from graphad.execute.native.code import Module
 from graphad.execute.native.convolution import contiguous
+from graphad.execute.native.kernel import Kernel
 from graphad.execute.native.pooling import extreme_gradient_kernel, position_kernel, window_kernel, windows_of
-from graphad.ops.windows import Window, WindowMax, WindowMin, WindowPosition, WindowSum
+from graphad.ops.windows import WindowMax, WindowMin, WindowPosition, WindowSum
 from tests.execute.native.running_kernels import compiled
 
 Array = np.ndarray[Any, Any]
 Sizes = tuple[int, ...]
 KINDS = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "u8": np.uint8}
+SORTS = [("f32", False), ("f32", True), ("f64", True), ("i32", False), ("i64", False), ("u8", False)]
+"""Kinds, and whether nan and inf are among the elements."""
 
 CASES: list[tuple[Sizes, Sizes, Sizes, Sizes]] = [
     ((3, 4, 16, 16), (1, 1, 2, 2), (1, 1, 2, 2), (1, 1, 1, 1)),
@@ -47,75 +52,79 @@ def numbers(shape: Sequence[int], kind: str, special: bool = False) -> Array:
     return x
 
 
-def ran(kernel: Any, module: Module, buffers: Sequence[Array]) -> Array:
-    """Run a kernel with one, two and three threads; return the last buffer."""
-    assert kernel is not None
-    run = compiled(module, [kernel])
-    found = []
-    for threads in (1, 2, 3):
-        buffers[-1].fill(77)
-        run(buffers, threads)
-        found.append(buffers[-1].copy())
-    assert all(other.tobytes() == found[0].tobytes() for other in found)
-    return found[0]
+@dataclass
+class Use:
+    """A kernel to run, its operands, and what must come out."""
+
+    kernel: Kernel | None
+    operands: Sequence[Array]
+    expected: Array
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("op", [WindowSum, WindowMax, WindowMin])
+def check(module: Module, uses: Sequence[Use]) -> None:
+    """Run the kernels of a module, each with one, two and three threads, and compare."""
+    run = compiled(module, [use.kernel for use in uses if use.kernel is not None])
+    for use in uses:
+        assert use.kernel is not None
+        for threads in (1, 2, 3):
+            result = np.full(use.expected.shape, 77, use.expected.dtype)
+            run([*use.operands, result], threads, [use.kernel])
+            np.testing.assert_array_equal(result, use.expected)
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_folds(case: tuple[Sizes, Sizes, Sizes, Sizes], op: type[Window], kind: str) -> None:
-    shape, *attributes = case
-    for special in (False, True) if kind[0] == "f" else (False,):
+def test_folds(case: tuple[Sizes, Sizes, Sizes, Sizes]) -> None:
+    shape, size, steps, dilation = case
+    module, uses = Module(), []
+    for op, (kind, special) in itertools.product((WindowSum, WindowMax, WindowMin), SORTS):
         x = numbers(shape, kind, special)
-        expected = op(*attributes).evaluate(x)
-        module = Module()
-        w = windows_of(op(*attributes), kind, shape, contiguous(shape), contiguous(expected.shape))
-        y = np.empty(expected.shape, x.dtype)
-        np.testing.assert_array_equal(ran(window_kernel(module, op, w, 32), module, [x, y]), expected)
+        expected = op(size, steps, dilation).evaluate(x)
+        w = windows_of(op(size, steps, dilation), kind, shape, contiguous(shape), contiguous(expected.shape))
+        uses.append(Use(window_kernel(module, op, w, 32), [x], expected))
+    check(module, uses)
 
 
 @pytest.mark.parametrize("vector_bytes", [16, 64])
 @pytest.mark.parametrize("case", CASES[:6], ids=str)
 def test_folds_with_other_vectors(case: tuple[Sizes, Sizes, Sizes, Sizes], vector_bytes: int) -> None:
-    shape, *attributes = case
+    shape, size, steps, dilation = case
     x = np.random.default_rng(0).standard_normal(shape)
-    expected = WindowSum(*attributes).evaluate(x)
-    module = Module()
-    w = windows_of(WindowSum(*attributes), "f64", shape, contiguous(shape), contiguous(expected.shape))
-    kernel = window_kernel(module, WindowSum, w, vector_bytes)
-    np.testing.assert_array_equal(ran(kernel, module, [x, np.empty(expected.shape)]), expected)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("largest", [True, False])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_positions(case: tuple[Sizes, Sizes, Sizes, Sizes], largest: bool, kind: str) -> None:
-    shape, *attributes = case
-    x = numbers(shape, kind, kind[0] == "f")
-    op = WindowPosition(*attributes, largest)
+    op = WindowSum(size, steps, dilation)
     expected = op.evaluate(x)
     module = Module()
-    w = windows_of(op, kind, shape, contiguous(shape), contiguous(expected.shape))
-    kernel = position_kernel(module, w, largest, shape, 32)
-    np.testing.assert_array_equal(ran(kernel, module, [x, np.empty(expected.shape, np.int64)]), expected)
+    w = windows_of(op, "f64", shape, contiguous(shape), contiguous(expected.shape))
+    check(module, [Use(window_kernel(module, WindowSum, w, vector_bytes), [x], expected)])
 
 
-@pytest.mark.parametrize("kind", ["f32", "f64"])
-@pytest.mark.parametrize("largest", [True, False])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_gradient_of_extremes(case: tuple[Sizes, Sizes, Sizes, Sizes], largest: bool, kind: str) -> None:
-    shape, *attributes = case
-    x = numbers(shape, kind, True)
-    op = WindowPosition(*attributes, largest)
-    positions = op.evaluate(x)
-    g = np.random.default_rng(1).standard_normal(positions.shape).astype(x.dtype)
-    g[g > 1] = -0.0
-    expected = np.zeros(x.size, x.dtype)
-    np.add.at(expected, positions.ravel(), g.ravel())
-    module = Module()
-    w = windows_of(op, kind, shape, contiguous(shape), contiguous(positions.shape))
-    dx = ran(extreme_gradient_kernel(module, w, largest, 32), module, [x, g, np.empty(shape, x.dtype)])
-    assert dx.tobytes() == expected.tobytes()
+def test_positions(case: tuple[Sizes, Sizes, Sizes, Sizes]) -> None:
+    shape, size, steps, dilation = case
+    module, uses = Module(), []
+    for largest, (kind, special) in itertools.product((True, False), SORTS):
+        x = numbers(shape, kind, special)
+        op = WindowPosition(size, steps, dilation, largest)
+        expected = op.evaluate(x)
+        w = windows_of(op, kind, shape, contiguous(shape), contiguous(expected.shape))
+        uses.append(Use(position_kernel(module, w, largest, shape, 32), [x], expected))
+    check(module, uses)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_gradient_of_extremes(case: tuple[Sizes, Sizes, Sizes, Sizes]) -> None:
+    shape, size, steps, dilation = case
+    module, uses = Module(), []
+    for largest, kind in itertools.product((True, False), ("f32", "f64")):
+        x = numbers(shape, kind, True)
+        op = WindowPosition(size, steps, dilation, largest)
+        positions = op.evaluate(x)
+        g: Array = np.random.default_rng(1).standard_normal(positions.shape).astype(x.dtype)
+        g[g > 1] = -0.0
+        expected = np.zeros(shape, x.dtype)
+        np.add.at(expected.reshape(-1), positions.ravel(), g.ravel())
+        w = windows_of(op, kind, shape, contiguous(shape), contiguous(positions.shape))
+        uses.append(Use(extreme_gradient_kernel(module, w, largest, 32), [x, g], expected))
+    check(module, uses)
+    assert not any(np.signbit(use.expected[use.expected == 0]).any() for use in uses)
 
 
 def test_views() -> None:
@@ -126,10 +135,10 @@ def test_views() -> None:
     expected = op.evaluate(x)
     buffer = np.full((2, 5, 6, 20), 7, np.float32)
     y = buffer[..., 1 : 1 + 2 * expected.shape[3] : 2]
-    strides = [tuple(s // 4 for s in a.strides) for a in (x, y)]
+    x_strides, y_strides = (tuple(s // 4 for s in a.strides) for a in (x, y))
     offsets = (x.ctypes.data - held.ctypes.data) // 4, (y.ctypes.data - buffer.ctypes.data) // 4
     module = Module()
-    w = windows_of(op, "f32", x.shape, *strides, offsets)
+    w = windows_of(op, "f32", x.shape, x_strides, y_strides, offsets)
     kernel = window_kernel(module, WindowMax, w, 32)
     assert kernel is not None
     compiled(module, [kernel])([held, buffer], 2)
@@ -137,12 +146,9 @@ def test_views() -> None:
     assert (buffer[..., ::2] == 7).all()
 
     position = WindowPosition(op.size, op.strides, op.dilation, True)
-    found = np.empty(expected.shape, np.int64)
     module = Module()
-    w = windows_of(position, "f32", x.shape, strides[0], contiguous(found.shape), (offsets[0], 0))
-    np.testing.assert_array_equal(
-        ran(position_kernel(module, w, True, x.shape, 32), module, [held, found]), position.evaluate(x)
-    )
+    w = windows_of(position, "f32", x.shape, x_strides, contiguous(expected.shape), (offsets[0], 0))
+    check(module, [Use(position_kernel(module, w, True, x.shape, 32), [held], position.evaluate(x))])
 
 
 def test_what_is_the_hosts() -> None:
@@ -164,5 +170,4 @@ def test_long_windows() -> None:
         expected = op.evaluate(x)
         module = Module()
         w = windows_of(op, "f32", shape, contiguous(shape), contiguous(expected.shape))
-        kernel = window_kernel(module, WindowSum, w, 32)
-        np.testing.assert_array_equal(ran(kernel, module, [x, np.empty(expected.shape, np.float32)]), expected)
+        check(module, [Use(window_kernel(module, WindowSum, w, 32), [x], expected)])

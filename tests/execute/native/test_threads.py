@@ -344,3 +344,33 @@ def test_thread_count_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_process_has_one_pool() -> None:
     assert pool() is pool()
+
+
+SIGNALS = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+import numpy as np
+from tests.execute.native import test_threads
+from graphad.execute.native.threads import Pool
+
+def blocks_interrupts(task):
+    lines = Path("/proc/self/task", task, "status").read_text().splitlines()
+    mask = next(int(line.split()[1], 16) for line in lines if line.startswith("SigBlk"))
+    return bool(mask >> (signal.SIGINT - 1) & 1)
+
+before = set(os.listdir("/proc/self/task"))
+Pool(4).run(test_threads.counting(np.zeros(9, np.int64), threads=4))
+made = set(os.listdir("/proc/self/task")) - before
+assert len(made) == 3, made
+assert all(map(blocks_interrupts, made))
+assert not any(map(blocks_interrupts, before))
+print("end")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at Linux's account of threads")
+def test_interrupts_are_for_python() -> None:
+    text = SIGNALS.format(here=str(HERE))
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")

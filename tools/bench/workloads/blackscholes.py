@@ -18,8 +18,9 @@ def problem(n: int = 1_000_000) -> Problem:
     return {"options": [rng.uniform(low, high, n) for low, high in ranges]}
 
 
-def price(s: Any, k: Any, r: Any, v: Any, t: Any, log: Any, exp: Any, sqrt: Any, erf: Any) -> Any:
+def price(options: Any, log: Any, exp: Any, sqrt: Any, erf: Any) -> Any:
     """Return the price of each option, with the functions of a library."""
+    s, k, r, v, t = options
     deviation = v * sqrt(t)
     d1 = (log(s / k) + (r + 0.5 * v * v) * t) / deviation
     d2 = d1 - deviation
@@ -31,7 +32,7 @@ def graphad(p: Problem) -> Build:
     import graphad as ga
 
     def total(options: Any) -> Any:
-        return np.sum(price(*options, np.log, np.exp, np.sqrt, ga.special.erf))
+        return np.sum(price(options, np.log, np.exp, np.sqrt, ga.special.erf))
 
     def build() -> Case:
         greeks = ga.jit(ga.value_and_grad(total))
@@ -50,7 +51,7 @@ def jax(p: Problem) -> Build:
     options = [jnp.asarray(a) for a in p["options"]]
 
     def total(options: Any) -> Any:
-        return jnp.sum(price(*options, jnp.log, jnp.exp, jnp.sqrt, jax.scipy.special.erf))
+        return jnp.sum(price(options, jnp.log, jnp.exp, jnp.sqrt, jax.scipy.special.erf))
 
     def build() -> Case:
         greeks = jax.jit(jax.value_and_grad(total))
@@ -75,7 +76,7 @@ def _torch(p: Problem, *, compiled: bool) -> Build:
     options = [torch.from_numpy(a).requires_grad_() for a in p["options"]]
 
     def total(*options: Any) -> Any:
-        return price(*options, torch.log, torch.exp, torch.sqrt, torch.erf).sum()
+        return price(options, torch.log, torch.exp, torch.sqrt, torch.erf).sum()
 
     def build() -> Case:
         function = torch.compile(total) if compiled else total

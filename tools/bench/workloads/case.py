@@ -89,11 +89,11 @@ def buffered(function: Any, argument: Array) -> Case:
     """Return the case of a CasADi function from one vector to value and gradient, called through fixed buffers."""
     value, gradient = np.zeros(1), np.zeros(argument.size)
     buffers, run = function.buffer()
-    buffers.set_res(0, memoryview(value))
-    buffers.set_res(1, memoryview(gradient))
+    buffers.set_res(0, value.data)
+    buffers.set_res(1, gradient.data)
 
     def step() -> Any:
-        buffers.set_arg(0, memoryview(argument))
+        buffers.set_arg(0, argument.data)
         run()
         return value[0], gradient.copy()
 

@@ -41,7 +41,7 @@ def graphad(p: Problem) -> Build:
         h = ga.nn.max_pool(layer(x, k1, b1), 2)
         h = ga.nn.max_pool(layer(h, k2, b2), 2)
         h = layer(h, k3, b3).mean(axis=(2, 3))
-        log_probability = ga.special.log_softmax(h @ w + b, axis=1)
+        log_probability: Any = ga.special.log_softmax(h @ w + b, axis=1)
         return -np.mean(np.take_along_axis(log_probability, y[:, None], axis=1))
 
     def descend(params: Any, x: Any, y: Any) -> Any:

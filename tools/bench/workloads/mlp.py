@@ -35,7 +35,7 @@ def graphad(p: Problem) -> Build:
         for w, b in params[:-1]:
             h = np.maximum(h @ w + b, 0)
         w, b = params[-1]
-        log_probability = ga.special.log_softmax(h @ w + b, axis=1)
+        log_probability: Any = ga.special.log_softmax(h @ w + b, axis=1)
         return -np.mean(np.take_along_axis(log_probability, y[:, None], axis=1))
 
     def descend(params: Any, x: Any, y: Any) -> Any:

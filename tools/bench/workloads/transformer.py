@@ -70,7 +70,7 @@ def graphad(p: Problem) -> Build:
             h = h + attention(u) @ a[f"w_out_{k}"] + a[f"b_out_{k}"]
             u = normalised(h, a[f"scale2_{k}"], a[f"shift2_{k}"]) @ a[f"w_up_{k}"] + a[f"b_up_{k}"]
             h = h + gelu(u) @ a[f"w_down_{k}"] + a[f"b_down_{k}"]
-        log_probability = ga.special.log_softmax(normalised(h, a["scale"], a["shift"]) @ a["head"], axis=-1)
+        log_probability: Any = ga.special.log_softmax(normalised(h, a["scale"], a["shift"]) @ a["head"], axis=-1)
         return -np.mean(np.take_along_axis(log_probability, y[..., None], axis=-1))
 
     def descend(params: Any, x: Any, y: Any) -> Any:

@@ -17,9 +17,9 @@ def problem(ops: int = 1000) -> Problem:
     return {"vectors": [rng.uniform(-1, 1, 8) for _ in range(3)], "ops": ops}
 
 
-def chain(x: Any, w: Any, v: Any, ops: int, sin: Callable[[Any], Any]) -> Any:
+def chain(vectors: Any, ops: int, sin: Callable[[Any], Any]) -> Any:
     """Return the last vector: 3 ops an iteration, each sine used by two iterations and v by all."""
-    previous = w
+    x, previous, v = vectors
     for _ in range(ops // 3):
         a = sin(x)
         x = a * previous + v
@@ -34,7 +34,7 @@ def graphad(p: Problem) -> Build:
     vectors = p["vectors"]
 
     def total(vectors: Any) -> Any:
-        return np.sum(chain(*vectors, p["ops"], np.sin))
+        return np.sum(chain(vectors, p["ops"], np.sin))
 
     def build() -> Case:
         both = ga.jit(ga.value_and_grad(total))
@@ -53,7 +53,7 @@ def jax(p: Problem) -> Build:
     vectors = [jnp.asarray(a) for a in p["vectors"]]
 
     def build() -> Case:
-        both = jax.jit(jax.value_and_grad(lambda vectors: jnp.sum(chain(*vectors, p["ops"], jnp.sin))))
+        both = jax.jit(jax.value_and_grad(lambda vectors: jnp.sum(chain(vectors, p["ops"], jnp.sin))))
         return Case(lambda: jax.block_until_ready(both(vectors)), value_and_gradients)
 
     return build
@@ -68,7 +68,7 @@ def pytensor(p: Problem) -> Build:
     vectors = [pytensor.shared(a, shape=a.shape) for a in p["vectors"]]
 
     def build() -> Case:
-        value = chain(*vectors, p["ops"], pt.sin).sum()
+        value = chain(vectors, p["ops"], pt.sin).sum()
         both = pytensor.function([], [value, *pt.grad(value, vectors)])
         return Case(both, lambda r: value_and_gradients((r[0], r[1:])))
 
@@ -81,16 +81,16 @@ def casadi(p: Problem) -> Build:
 
     def build() -> Case:
         vectors = [ca.MX.sym(name, 8) for name in "xwv"]
-        value = ca.sum1(chain(*vectors, p["ops"], ca.sin))
+        value = ca.sum1(chain(vectors, p["ops"], ca.sin))
         adjoints = ca.Function("forward", vectors, [value], [*"xwv"], ["value"]).reverse(1)(*vectors, value, 1)
         turned = [a.T if a.shape[0] == 1 else a for a in adjoints]
         function = ca.Function("both", vectors, [value, *turned])
         results = [np.zeros(1), *(np.zeros(8) for _ in vectors)]
         buffers, run = function.buffer()
         for k, vector in enumerate(p["vectors"]):
-            buffers.set_arg(k, memoryview(vector))
+            buffers.set_arg(k, vector.data)
         for k, result in enumerate(results):
-            buffers.set_res(k, memoryview(result))
+            buffers.set_res(k, result.data)
 
         def step() -> Any:
             run()

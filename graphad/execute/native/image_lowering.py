@@ -1,0 +1,91 @@
+"""Lowering of convolutions and sliding windows.
+
+What may enter: how nodes of these families become the kernels of `convolution` and `pooling`. Importing it enters them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphad.execute.native.code import Module
+from graphad.execute.native.convolution import convolution_kernels, of_op
+from graphad.execute.native.kernel import Kernel
+from graphad.execute.native.lowering import BYTES_PER_NS, FLOPS_PER_NS, Lowered, element_strides, lowers_step
+from graphad.execute.native.pooling import (
+    extreme_gradient_kernel,
+    position_kernel,
+    window_kernel,
+    windows_of,
+)
+from graphad.execute.native.target import host
+from graphad.execute.native.window_gradients import ExtremeGradient
+from graphad.ir.node import Node
+from graphad.ir.types import DTYPE_NAMES
+from graphad.ops.convolution import Conv
+from graphad.ops.windows import Window, WindowMax, WindowMin, WindowPosition, WindowSum
+
+Array = np.ndarray[Any, Any]
+
+
+@lowers_step(Conv)
+def _conv(module: Module, node: Node, operands: Sequence[Array], results: Sequence[Array]) -> Lowered | None:
+    x, w = operands
+    y = results[0]
+    op = node.op
+    assert isinstance(op, Conv)
+    kind = DTYPE_NAMES.get(y.dtype)
+    if kind is None or y.size == 0:
+        return None
+    xs, ws, ys = (element_strides(a) for a in (x, w, y))
+    c = of_op(op, kind, x.shape, w.shape, y.shape, xs, ws, ys)
+    kernels = convolution_kernels(module, c, host().vector_bytes)
+    if not kernels:
+        return None
+    moved = x.nbytes + w.nbytes + y.nbytes
+    return Lowered(tuple(kernels), max(2.0 * c.products / FLOPS_PER_NS, moved / BYTES_PER_NS))
+
+
+@lowers_step(WindowSum, WindowMax, WindowMin)
+def _window(module: Module, node: Node, operands: Sequence[Array], results: Sequence[Array]) -> Lowered | None:
+    op, x, y = node.op, operands[0], results[0]
+    assert isinstance(op, Window)
+    kind = DTYPE_NAMES.get(x.dtype)
+    if kind is None or y.size == 0:
+        return None
+    w = windows_of(op, kind, x.shape, element_strides(x), element_strides(y))
+    return _lowered(window_kernel(module, type(op), w, host().vector_bytes), op, x, y)
+
+
+@lowers_step(WindowPosition)
+def _position(module: Module, node: Node, operands: Sequence[Array], results: Sequence[Array]) -> Lowered | None:
+    op, x, y = node.op, operands[0], results[0]
+    assert isinstance(op, WindowPosition)
+    kind = DTYPE_NAMES.get(x.dtype)
+    if kind is None or y.size == 0:
+        return None
+    w = windows_of(op, kind, x.shape, element_strides(x), element_strides(y))
+    return _lowered(position_kernel(module, w, op.largest, x.shape, host().vector_bytes), op, x, y)
+
+
+@lowers_step(ExtremeGradient)
+def _gradient(module: Module, node: Node, operands: Sequence[Array], results: Sequence[Array]) -> Lowered | None:
+    op, (x, g), y = node.op, operands, results[0]
+    assert isinstance(op, ExtremeGradient)
+    kind = DTYPE_NAMES.get(x.dtype)
+    if kind is None or g.size == 0 or not y.flags.c_contiguous:
+        return None
+    windows = WindowPosition(op.size, op.strides, op.dilation, op.largest)
+    w = windows_of(windows, kind, x.shape, element_strides(x), element_strides(g))
+    return _lowered(extreme_gradient_kernel(module, w, op.largest, host().vector_bytes), windows, x, g, y)
+
+
+def _lowered(kernel: Kernel | None, op: Window, *arrays: Array) -> Lowered | None:
+    """Return a kernel with its expected time: of the bytes it moves, or of an element of a window each step."""
+    if kernel is None:
+        return None
+    elements = arrays[1].size * math.prod(op.size)
+    return Lowered((kernel,), max(sum(a.nbytes for a in arrays) / BYTES_PER_NS, elements / 4.0))
