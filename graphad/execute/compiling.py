@@ -12,6 +12,7 @@ import numpy as np
 
 from graphad.execute.executable import Executable
 from graphad.execute.state import resolve_updates
+from graphad.execute.tiers import UNFIT
 from graphad.ir.containers import Container, flatten, paths, unflatten
 from graphad.ir.errors import ExecutionError
 from graphad.ir.graph import Graph
@@ -125,12 +126,19 @@ class Jitted:
         self._lock = threading.Lock()
         self._cache: OrderedDict[Key, Executable] = OrderedDict()
         self._latest: tuple[Executable, tuple[type, ...]] | None = None
+        self._latest_is_arrays = False
+        """Nothing that it takes could be a Python number, which promotes weakly and makes another signature."""
         """What ran last, and the classes of its flat arguments: arrays, or Python numbers (which promote weakly)."""
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """Run the compiled function."""
         if self._latest is not None and not keywords:
             latest, classes = self._latest
+            straight = latest.straight
+            if straight is not None and self._latest_is_arrays:
+                result = straight(*arguments)
+                if result is not UNFIT:
+                    return result
             leaves: list[Any] = []
             if latest._take(arguments, leaves) and latest.matches(leaves, classes):
                 return latest._run([latest._fit(k, leaf) for k, leaf in enumerate(leaves)])
@@ -182,6 +190,7 @@ class Jitted:
                     self._cache.popitem(last=False)
         if not static and not bound.by_keyword:
             numbers = (int, float, complex)
+            self._latest_is_arrays = all(shape or dtype.kind != "f" for dtype, shape in found._types)
             self._latest = found, tuple(type(x) if type(x) in numbers else np.ndarray for x in leaves)
         return found
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from graphad.execute.choice import chosen
 from graphad.execute.opening import open_groups
 from graphad.execute.reference import Program
 from graphad.execute.state import State, call_graph_of, resolve_updates, result_container
-from graphad.execute.tiers import Tiers
+from graphad.execute.tiers import UNFIT, Tiers
 from graphad.ir.collector import collector_paused
 from graphad.ir.errors import ExecutionError, SymbolicSizeError
 from graphad.ir.graph import Graph
@@ -112,7 +113,8 @@ class Executable:
         self._call_graph = call_graph_of(graph, tuple(self._updates)) if self._updates else graph
         self._types = [(t.dtype, t.shape) for t in self._call_graph.input_types]
         self._take = taker(self._call_graph.input_container)
-        self._build = builder(result_container(graph, consumed))
+        self._result_container = result_container(graph, consumed)
+        self._build = builder(self._result_container)
         self._lock = threading.RLock()
         self._running = 0
         self._programs: OrderedDict[tuple[tuple[str, int], ...], Tiers] = OrderedDict()
@@ -220,13 +222,23 @@ class Executable:
 
         Raises ExecutionError where some of it has no value yet.
         """
-        with self._lock:
+        with self._alone():
             self._check_state()
             return self._state.nested()
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep calls of other threads out."""
+        with self._lock:
+            if self._program is None or self._running:
+                yield
+                return
+            with self._program.alone():
+                yield
+
     def set_state(self, values: Mapping[str, Any] | None = None, **named: Any) -> None:
         """Set state by argument name (or, in a mapping, by input name "params.w1"); the rest keeps its values."""
-        with self._lock:
+        with self._alone():
             if self._running:
                 raise ExecutionError(f"state of {self._graph.name!r} cannot be set from inside its own call")
             if self._state.assign({**(values or {}), **named}):
@@ -249,10 +261,22 @@ class Executable:
         Raises ContainerError or ExecutionError where the arguments do not fit, and SymbolicSizeError where their sizes
         break an assumption made while tracing.
         """
+        if self._program is not None and self._program.call is not None and not keywords:
+            result = self._program.call(*arguments)
+            if result is not UNFIT:
+                return result
         leaves: list[Any] = []
         if keywords or not self._take(arguments, leaves):
             leaves = flatten_arguments(self._call_graph, arguments, keywords)
         return self._run([self._fit(k, leaf) for k, leaf in enumerate(leaves)])
+
+    @property
+    def straight(self) -> Callable[..., Any] | None:
+        """Return the built-in function that runs a call by position, None as long as there is none.
+
+        It returns `UNFIT` for arguments that are not exactly the arrays it takes.
+        """
+        return None if self._program is None else self._program.call
 
     def matches(self, leaves: Sequence[Any], classes: Sequence[Any]) -> bool:
         """Tell whether flat arguments are of these classes, and the arrays among them of the types the graph takes."""
@@ -306,7 +330,9 @@ class Executable:
         if found is None:
             self._check_state()
             native = self._executor == "native"
-            found = self._programs[binding] = Tiers(self._plan(binding), self._state.arrays, native, self._threads)
+            nesting = (self._call_graph.input_container, self._result_container) if self._static else None
+            found = Tiers(self._plan(binding), self._state.arrays, native, self._threads, nesting)
+            self._programs[binding] = found
             while len(self._programs) > BINDINGS_KEPT:
                 self._programs.popitem(last=False)
         self._programs.move_to_end(binding)

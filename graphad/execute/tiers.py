@@ -6,29 +6,61 @@ Both programs obey one plan and share its arena and its state; the swap happens 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from graphad.execute.background import Task, in_background
 from graphad.execute.reference import Program
+from graphad.ir.containers import Container
 from graphad.plan.plan import Plan
 
+if TYPE_CHECKING:
+    from graphad.execute.native.entry import Claim
+
 Array = np.ndarray[Any, Any]
+
+
+UNFIT: Final = object()
+"""What a call straight into machine code returns for arguments that are not exactly what the program takes."""
+
+
+def _unfit(*arguments: Any, **keywords: Any) -> object:
+    return UNFIT
 
 
 class Tiers:
     """A plan bound to memory, with the best program there is so far. One call at a time: the caller holds a lock."""
 
-    def __init__(self, plan: Plan, state: Mapping[int, Array], native: bool, threads: int | None) -> None:
-        """Bind the plan for the reference executor; `native` allows machine code, on at most `threads` threads."""
+    def __init__(
+        self,
+        plan: Plan,
+        state: Mapping[int, Array],
+        native: bool,
+        threads: int | None,
+        nesting: tuple[Container, Container] | None = None,
+    ) -> None:
+        """Bind the plan for the reference executor.
+
+        Args:
+            plan: what runs.
+            state: the array of each input that is state.
+            native: machine code may take over, on at most `threads` threads.
+            threads: most threads of a native call.
+            nesting: of the arguments and the result of a call, where calls may go straight into machine code.
+        """
         self.plan = plan
         self.program = Program(plan, state)
         self._state = state
         self._threads = threads
         self._task: Task | None = None
         self._native = native
+        self._nesting = nesting
+        self.call: Callable[..., Any] | None = None
+        """The program as a built-in function; it returns UNFIT for what must go the general way."""
+        self._claim: Claim | None = None
 
     @property
     def compiled(self) -> bool:
@@ -37,10 +69,20 @@ class Tiers:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Run one call; the first begins to compile in the background when it has its results."""
-        results = self.program.run(inputs)
+        with self.alone():
+            results = self.program.run(inputs)
         if self._native and self._task is None:
             self._task = in_background(self._compile)
         return results
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep calls that go straight into machine code out for a while."""
+        if self._claim is None:
+            yield
+            return
+        with self._claim.held():
+            yield
 
     def wait(self) -> None:
         """Compile now, or wait until it is done."""
@@ -56,7 +98,12 @@ class Tiers:
         from graphad.execute.native.program import NativeProgram
 
         try:
-            self.program = NativeProgram(self.plan, self._state, self.program.arena, self._threads)
+            made = NativeProgram(self.plan, self._state, self.program.arena, self._threads)
+            straight = None if self._nesting is None else made.entry(*self._nesting, _unfit)
+            if straight is not None:
+                self._claim = straight.claim
+            self.program = made
+            self.call = None if straight is None else straight.call
         except Exception as error:
             warnings.warn(
                 f"native code for {self.plan.graph.name!r} failed, the reference executor goes on: "

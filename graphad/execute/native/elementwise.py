@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from graphad.execute.native import conversions, floats, integers, normal
+from graphad.execute.native import conversions, floats, integers
 from graphad.execute.native.lanes import Lanes
 from graphad.execute.native.maths import (
     error_function,
@@ -26,6 +26,7 @@ from graphad.execute.native.maths import (
     inverse_trigonometric,
     logarithm,
     logistic,
+    normal,
     power,
     trigonometric,
 )
@@ -221,7 +222,8 @@ _rows("f", 40, {special.Logit: logarithm.logit, special.Xlogy: logarithm.xlogy})
 _rows("f", 50, {special.Xlog1py: logarithm.xlog1py, special.RelEntr: logarithm.rel_entr})
 _rows("f", 90, {special.Gammaln: gamma.gammaln, special.Gamma: gamma.gamma, special.Digamma: gamma.digamma})
 _rows("f", 100, {normal_ops.Ndtri: normal.ndtri, normal_ops.Erfinv: normal.erfinv, normal_ops.Erfcinv: normal.erfcinv})
-_rows("f", 200, {normal_ops.LogNdtr: normal.log_ndtr, normal_ops.InverseMills: normal.inverse_mills})
+_rows("f", 150, {normal_ops.LogNdtr: normal.log_ndtr, normal_ops.InverseMills: normal.inverse_mills})
+_rows("f", 150, {normal_ops.NdtriExp: normal.ndtri_exp})
 
 
 # Comparison, logic, bits
@@ -251,6 +253,11 @@ _rows("iu", 8, {comparison.BitwiseCount: integers.count_ones})
 # Casts
 
 
-@lowers(Cast, weight=2, serves=lambda op, dtype: DTYPE_NAMES.get(op.dtype) in KINDS)  # type: ignore[attr-defined]
+def _is_to_real(op: Op, dtype: DType) -> bool:
+    assert isinstance(op, Cast)
+    return DTYPE_NAMES.get(op.dtype) in KINDS
+
+
+@lowers(Cast, weight=2, serves=_is_to_real)
 def _cast(op: Cast, x: Lanes) -> Lanes:
     return conversions.cast(x, DTYPE_NAMES[op.dtype])

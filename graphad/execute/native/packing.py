@@ -71,7 +71,7 @@ class Writer:
         parameters = [
             ("ptr", "source"), ("i64", "line_stride"), ("i64", "term_stride"), ("i64", "terms"), ("ptr", "target")
         ]  # fmt: skip
-        self.code = module.function(strip.name, "void", parameters, "nounwind noinline", "internal")
+        self.code = module.function(strip.name, "void", parameters, "nounwind noinline optsize", "internal")
 
     def write(self) -> None:
         """Write the whole function."""

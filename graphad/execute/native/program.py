@@ -15,12 +15,16 @@ import numpy as np
 from graphad.execute.native import blas
 from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import Kernel
+from graphad.execute.native.entry import Entry, entry, possible
+from graphad.execute.native.entry_nesting import known
 from graphad.execute.native.lowering import Lowered, lowered, lowered_copy, moves
-from graphad.execute.native.target import Loaded, define, load
+from graphad.execute.native.object_cache import compiled
+from graphad.execute.native.target import Loaded, define
 from graphad.execute.native.threads import default_threads, pool
 from graphad.execute.native.walker import ALONE, BARRIER, STEP, StepTable, step_table
 from graphad.execute.reference import Program, aligned_empty
 from graphad.ir.collector import collector_paused
+from graphad.ir.containers import Container
 from graphad.ir.node import Node, Value
 from graphad.ops.joining import Concatenate
 from graphad.ops.slicing import UpdateSlice
@@ -182,7 +186,7 @@ class NativeProgram(Program):
             if library is not None:
                 define(library.symbols())
                 pool().quiet(library.get_threads, library.set_threads)
-            self._loaded = load(self.module.text())
+            self._loaded = compiled(self.module.text())
         self._lay_out(steps)
 
     def _lay_out(self, steps: Sequence[Step]) -> None:
@@ -237,6 +241,30 @@ class NativeProgram(Program):
         self._patch(inputs, results)
         self._pool.run(self._steps)
         return results
+
+    def entry(self, arguments: Container, result: Container, fallback: Callable[..., Any]) -> Entry | None:
+        """Return the program as a built-in function of arguments nested like `arguments`.
+
+        None where a call needs Python: for host steps, or for arguments out of the common. What does not fit goes to
+        `fallback`.
+        """
+        graph = self.plan.graph
+        inputs = [v.type for k, v in enumerate(graph.inputs) if k not in self._state]
+        if self._hosts or not known(arguments) or not possible(len(inputs), len(self._results)):
+            return None
+        patches = np.stack(
+            [self._cell_slots, self._table.ctypes.data + 8 * self._cells, self._cell_offsets.view(np.int64)], 1
+        )
+        return entry(
+            self._pool,
+            self._steps,
+            [(t.dtype, t.shape) for t in inputs],  # type: ignore[misc]  # static
+            [(dtype, shape) for shape, dtype in self._results],
+            patches,
+            fallback,
+            arguments,
+            result,
+        )
 
     def _patch(self, inputs: Sequence[Array], results: Sequence[Array]) -> None:
         """Enter the addresses of what a call brings into the steps' pointers."""
