@@ -118,7 +118,7 @@ def _upper(z: Number) -> Number:
 
 
 def _mills(x: Number) -> Number:
-    return mpmath.npdf(x) / _upper(-x)
+    return mpmath.npdf(x) / _upper(-x) if x > -1e6 else -x - 1 / x
 
 
 def _quantile(log_upper: Number, guess: float) -> Number:

@@ -6,22 +6,27 @@ a submodular one, from which the free move follows: a task that leaves no more h
 its transient stays under a peak that is reached anyhow. The same holds of a run of tasks that each wait for the one
 before, as soon as it leaves no more held than at its start.
 
-`order_tasks` takes the better of a beam search and what it is given, and where that is above the lower bound searches
-best-first over the sets of tasks that have run (sets are integers, a bit a task) until the best order is found or the
-states are spent.
+`order_tasks` searches the sets of tasks that have run (sets are integers, a bit a task) for an order below the best it
+knows, until there is none: first without the small blocks, which decide little and multiply the sets. Where the states
+are spent before, a beam search has the last word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
 
 BEAM = 8
 """States kept for each number of tasks that have run."""
 
-STATES = 6_000
-"""States that the best-first search opens at most: about a second for the hundreds of tasks it is meant for."""
+BEAM_WORK = 1_200
+"""The beam is narrower for more tasks than this over `BEAM`."""
+
+WORK = 400_000
+"""States opened times tasks, of one search at most: about a second."""
+
+RESOLUTIONS = (500, 5_000, 0)
+"""Blocks smaller than the peak over this are left out at first (0: none is): that settles nearly everything at once."""
 
 WATCHED = 48
 """Tasks, those that need most, whose need is worked out anew for each state."""
@@ -79,9 +84,7 @@ class Ordering:
 
 @dataclass(slots=True, eq=False)
 class _State:
-    """A set of tasks that have run (`done`, as bits), what may run next, the blocks touched, bytes held, the peak, and how
-    it was reached.
-    """
+    """A set of tasks that have run, as bits, what it has touched and holds, and how it was reached."""
 
     done: int
     ready: int
@@ -94,21 +97,42 @@ class _State:
     pending: int = 0
 
 
-def order_tasks(tasks: Tasks, known: Sequence[int], beam: int = BEAM, states: int = STATES) -> Ordering:
-    """Return the best order found, never above `known`, and a bound of all orders."""
+def order_tasks(tasks: Tasks, known: Sequence[int], beam: int = BEAM, work: int = WORK) -> Ordering:
+    """Return the best order found, never above `known`, and a bound of all orders.
+
+    Args:
+        tasks: the problem.
+        known: a valid order.
+        beam: states that the beam search keeps for each number of tasks that have run.
+        work: states that the search for the best order opens at most, times the number of tasks.
+    """
     best = list(known)
     peak = peak_of(tasks, known)
     needs = needs_of(tasks)
     bound = needs[0].least if needs else 0
     opened = 0
-    if peak > bound:
-        found = _beam_search(tasks, needs, peak, beam)
-        if found is not None:
-            best, peak = _path(found), found.peak
-    if peak > bound:
-        last, bound, opened = _best_first(tasks, needs, peak, states)
-        if last is not None:
-            best, peak = _path(last), last.peak
+    states = work // max(len(tasks.needs), 1)
+    for share in RESOLUTIONS:
+        if peak == bound:
+            break
+        seen = without_small(tasks, peak // share) if share else tasks
+        seen_needs = needs_of(seen)
+        settled, lowest = True, peak_of(seen, best)
+        while settled:
+            last, more, settled = _below(seen, seen_needs, lowest - 1, states - opened)
+            opened += more
+            if last is None:
+                break
+            order = _path(last)
+            lowest, here = last.peak, peak_of(tasks, order)
+            if here < peak:
+                best, peak = order, here
+        if not settled:
+            found = _beam_search(tasks, needs, peak, max(min(beam, BEAM_WORK // len(tasks.needs)), 1))
+            if found is not None:
+                best, peak = _path(found), found.peak
+            break
+        bound = max(bound, lowest)
     return Ordering(tuple(best), peak, bound, opened)
 
 
@@ -128,7 +152,8 @@ class Need:
     """What must be held while `task` runs, whatever the order, and what must be as well once it has been touched.
 
     While a task runs, all it waits for has run and all that waits for it has not: blocks touched on both sides are
-    held (`least` bytes). A block touched late only (bits of blocks `late`) is held too if it was touched early by choice.
+    held (`least` bytes). A block touched late only (bits of blocks `late`) is held too if it was touched early by
+    choice.
     """
 
     task: int
@@ -306,39 +331,55 @@ def _children(tasks: Tasks, state: _State, limit: int, below: int) -> Iterator[_
 def _lazy(tasks: Tasks, state: _State, child: _State) -> bool:
     """Tell whether nothing that only raised what is held ran before its time; clears `pending` where its time has come.
 
-    A task that frees nothing may as well run after the next one, unless they are related. So of the tasks of this kind
-    that have run since the last of another kind (`pending`), each must be related to the one that ends them, directly or
-    by way of others of them, and they need only be tried in one order where they are not related to each other.
+    A task that frees nothing may as well run after the next one, unless they are related: the next one waits for it, or
+    what they share is freed or taken by one of them. So of the tasks of this kind that have run since the last of
+    another kind (`pending`), each must be related to the one that ends them, directly or by way of others of them; and
+    where they are not related to each other they need only be tried in one order.
     """
-    related = tasks.related
-    task = child.ran[0]
+    task, before = child.ran[0], state.pending
     if child.pending:
-        before = state.pending
-        if before and not before & related[task]:
+        if before and not before & tasks.related[task]:
             near = 0
             for other in _bits(before):
-                near |= related[other]
-            if not near & related[task] & ~child.done or before >> task:
+                near |= tasks.related[other]
+            if not near & tasks.related[task] & ~child.done or before >> task:
                 return False
         if len(child.ran) == 1:
             return True
-        before = child.pending
-        reach = 0
-        for other in child.ran[1:]:
-            reach |= related[other]
+        before, ended = child.pending, child.ran[1:]
     else:
-        before = state.pending
-        reach = related[task]
-    found = before & reach
-    grown = True
-    while grown and before != found:
-        grown = False
-        for other in _bits(before & ~found):
-            if related[other] & found:
-                found |= 1 << other
-                grown = True
+        ended = child.ran
     child.pending = 0
-    return before == found
+    if not before:
+        return True
+    reach = 0
+    for other in ended:
+        reach |= 1 << other
+    rest, untouched = before, ~(child.done & ~(before | reach))
+    grown = True
+    while rest and grown:
+        grown = False
+        for other in _bits(rest):
+            if _related(tasks, other, reach, child.done, untouched):
+                reach |= 1 << other
+                rest ^= 1 << other
+                grown = True
+    return not rest
+
+
+def _related(tasks: Tasks, task: int, others: int, done: int, untouched: int) -> bool:
+    """Tell whether any of `others` waits for a task, or shares a block with it that is taken or freed among them."""
+    if not tasks.related[task] & others:
+        return False
+    needs = tasks.needs
+    for other in _bits(tasks.related[task] & others):
+        if needs[other] >> task & 1 or needs[task] >> other & 1:
+            return True
+    for b in tasks.blocks[task]:
+        touching = tasks.touching[b]
+        if touching & others and (touching & done == touching or touching & untouched == touching):
+            return True
+    return False
 
 
 def _promise(tasks: Tasks, needs: Sequence[Need], state: _State) -> int:
@@ -389,30 +430,77 @@ def _beam_search(tasks: Tasks, needs: Sequence[Need], below: int, width: int) ->
     return next(iter(final.values()))[1] if final else None
 
 
-def _best_first(tasks: Tasks, needs: Sequence[Need], below: int, states: int) -> tuple[_State | None, int, int]:
-    """Open states by rising promise; returns the last state of an order below `below` or None, a bound, states opened."""
-    count, bound = len(tasks.needs), needs[0].least
-    first = _closed(tasks, _start(tasks), bound)
-    queue = [(max(first.peak, bound), -first.count, 0, first)]
-    seen: dict[tuple[int, int], int] = {(first.done, 0): first.peak}
-    opened = pushed = 0
-    while queue:
-        promise, _, _, state = heappop(queue)
+def _below(tasks: Tasks, needs: Sequence[Need], limit: int, states: int) -> tuple[_State | None, int, bool]:
+    """Search for an order that never holds more than `limit`, depth first, the best promise first.
+
+    Returns its last state or None, the states opened, and whether that settles it.
+    """
+    count = len(tasks.needs)
+    first = _closed(tasks, _start(tasks), limit)
+    seen: set[tuple[int, int]] = set()
+    stack = [first] if _promise(tasks, needs, first) <= limit else []
+    opened = 0
+    while stack:
+        state = stack.pop()
         if state.count == count:
-            return state, promise, opened
-        if seen[state.done, state.pending] < state.peak:
-            continue
+            return state, opened, True
         if opened == states:
-            return None, promise, opened
+            return None, opened, False
         opened += 1
-        for child in _children(tasks, state, promise, below):
+        children: list[tuple[int, int, _State]] = []
+        for child in _children(tasks, state, limit, limit + 1):
             if not _lazy(tasks, state, child):
                 continue
             key = (child.done, child.pending)
-            if child.peak < min(seen.get(key, below), seen.get((child.done, 0), below)):
-                seen[key] = child.peak
-                least = max(_promise(tasks, needs, child), promise)
-                if least < below:
-                    pushed += 1
-                    heappush(queue, (least, -child.count, pushed, child))
-    return None, below, opened
+            if key in seen or (child.done, 0) in seen:
+                continue
+            seen.add(key)
+            promise = _promise(tasks, needs, child)
+            if promise <= limit:
+                children.append((promise, child.held, child))
+        children.sort(key=lambda each: each[:2], reverse=True)
+        stack += [child for _, _, child in children]
+    return None, opened, True
+
+
+def without_small(tasks: Tasks, size: int) -> Tasks:
+    """Return the problem in which blocks smaller than `size` need no memory: a bound of it is one of `tasks`."""
+    large = [b for b, each in enumerate(tasks.sizes) if each >= size]
+    position = {b: k for k, b in enumerate(large)}
+    return make_tasks(
+        tasks.needs,
+        tasks.followers,
+        [[position[b] for b in found if b in position] for found in tasks.blocks],
+        [tasks.sizes[b] for b in large],
+        [[position[b] for b in found if b in position] for found in tasks.reusable],
+    )
+
+
+def make_tasks(
+    needs: Sequence[int],
+    followers: Sequence[Sequence[int]],
+    blocks: Sequence[Sequence[int]],
+    sizes: Sequence[int],
+    reusable: Sequence[Sequence[int]],
+) -> Tasks:
+    """Return tasks from what each waits for (bits), what waits for it, the blocks it touches, and their sizes."""
+    touching = [0] * len(sizes)
+    for task, found in enumerate(blocks):
+        for b in found:
+            touching[b] |= 1 << task
+    related = list(needs)
+    for task, found in enumerate(blocks):
+        for other in followers[task]:
+            related[task] |= 1 << other
+        for b in found:
+            related[task] |= touching[b]
+    return Tasks(
+        list(needs),
+        [tuple(each) for each in followers],
+        [tuple(each) for each in blocks],
+        list(sizes),
+        touching,
+        [tuple(each) for each in reusable],
+        [sum([1 << b for b in each]) for each in blocks],
+        related,
+    )

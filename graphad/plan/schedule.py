@@ -18,7 +18,7 @@ import numpy as np
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node
 from graphad.plan.buffers import Buffers, Home, find_buffers, is_step, last_reads
-from graphad.plan.ordering import Tasks, order_tasks, peak_of
+from graphad.plan.ordering import Tasks, make_tasks, order_tasks, peak_of
 
 SEARCH_UP_TO = 2_000
 """Steps of a graph that is searched: beyond, only free moves, in linear time."""
@@ -137,7 +137,7 @@ def arena_tasks(buffers: Buffers) -> ArenaTasks:
             reusable[number[step]].append(b)
     needs = [0] * len(steps)
     followers: list[list[int]] = [[] for _ in steps]
-    touching: dict[int, int] = {}
+    position: dict[int, int] = {}
     blocks: list[list[int]] = [[] for _ in steps]
     outside = {group[b] for b in results}
     for task, step in enumerate(steps):
@@ -147,28 +147,15 @@ def arena_tasks(buffers: Buffers) -> ArenaTasks:
                 needs[task] |= 1 << maker
                 followers[maker].append(task)
         for b in {group[b] for b in (*made[step], *read[step]) if buffers.homes[b] == Home.ARENA} - outside:
-            touching[b] = touching.get(b, 0) | 1 << task
-            blocks[task].append(b)
-    position = {b: k for k, b in enumerate(touching)}
-    related = list(needs)
-    for task, found in enumerate(blocks):
-        for other in followers[task]:
-            related[task] |= 1 << other
-        for b in found:
-            related[task] |= touching[b]
-    return ArenaTasks(
-        Tasks(
-            needs,
-            [tuple(f) for f in followers],
-            [tuple([position[b] for b in found]) for found in blocks],
-            [buffers.sizes[b] for b in touching],
-            list(touching.values()),
-            [tuple([position[group[b]] for b in found if group[b] in position]) for found in reusable],
-            [sum([1 << position[b] for b in found]) for found in blocks],
-            related,
-        ),
-        steps,
+            blocks[task].append(position.setdefault(b, len(position)))
+    tasks = make_tasks(
+        needs,
+        followers,
+        blocks,
+        [buffers.sizes[b] for b in position],
+        [[position[group[b]] for b in found if group[b] in position] for found in reusable],
     )
+    return ArenaTasks(tasks, steps)
 
 
 def _overwritable(buffers: Buffers, step: int) -> list[int]:

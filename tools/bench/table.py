@@ -100,15 +100,15 @@ def line_of(row: Row, outcome: Outcome) -> Line:
         max(ratios),
         rest,
         row.bar,
-        all(reached) and not disagree,
+        ours is not None and all(reached) and not disagree,
         disagree,
         sorted(outcome.failed),
         statistics.mean(shares) if shares else float("nan"),
     )
 
 
-def _agree(ours: Taken | None, other: Taken, tolerance: float) -> bool:
-    return ours is not None and ours.checksum.distance(other.checksum) <= tolerance
+def _agree(ours: Taken, other: Taken, tolerance: float) -> bool:
+    return ours.checksum.distance(other.checksum) <= tolerance
 
 
 def _ratios(ours: Taken | None, peer: Taken | None, seconds: float) -> list[float]:

@@ -1,7 +1,8 @@
-"""Products by BLAS: kernels that call ?gemm for a thread's block of rows or columns.
+"""Products by BLAS: kernels that call ?gemm for blocks of rows or columns.
 
 What may enter: which strides BLAS can express, and the call. The sizes are run-time integers, so all products of one
-kind, orientation, alpha and beta share one function.
+kind, orientation, alpha and beta share one function. Each block is a call of its own: OpenBLAS adds in another order at
+the edges of what it is given, so calls for whole shares would give other bits for another number of threads.
 """
 
 from __future__ import annotations
@@ -72,14 +73,14 @@ def blas_kernel(module: Module, product: Product, order: tuple[int, int], blas: 
         product: an `expressible` one.
         order: places of A and B among the pointers.
         blas: which BLAS.
-        block: rows or columns of C in one unit of the parallel axis; the last unit takes the rest too.
+        block: rows or columns of C in one unit of the parallel axis.
         rows: cut C by rows; by columns if not.
     """
     p = product
     a, b, c = operands(p)
     if a is None or b is None or c is None:
         raise ValueError(f"BLAS cannot express {product}")
-    blocks = max((p.m if rows else p.n) // block, 1)
+    blocks = -(-(p.m if rows else p.n) // block)
     c0 = p.strides_c0 if len(p.buffers) == 4 else None
     axis = 1 if rows else 2
     values = dict.fromkeys(SIZES, 0) | {
@@ -94,7 +95,7 @@ def blas_kernel(module: Module, product: Product, order: tuple[int, int], blas: 
         values |= {"step_0": c0[axis] * block, "batch_0": c0[0], "row_0": c0[1], "column_0": c0[2]}
     letters = "".join("t" if x.transposed else "n" for x in (a, b)) + ("r" if rows else "c") + "".join(map(str, order))
     numbers = f"{p.alpha!r}_{p.beta!r}".replace("+", "")
-    name = f"product_{p.kind}_{blas.convention}_{letters}_{numbers}{'_from' if c0 else ''}"
+    name = f"blas_product_{p.kind}_{blas.convention}_{letters}_{numbers}{'_from' if c0 else ''}"
     if not module.has(name):
         Writer(begin_kernel(module, name), p, order, blas, (a.transposed, b.transposed), rows).write()
     return Kernel(name, tuple(values.values()), extent=p.batch * blocks)
@@ -121,37 +122,16 @@ class Writer:
         self.c = pointer(code, len(product.buffers) - 1)
 
     def write(self) -> None:
-        """Write the loop over the batch: in each member, the thread's blocks are one call."""
+        """Write the loop over the thread's blocks, each of them a call."""
         code, sizes = self.code, self.sizes
-        at = code.slot("i64", align=8)
-        code.line(f"store i64 %begin, ptr {at}, align 8")
-        head, body, after = (code.new_label(stem) for stem in ("member", "call", "done"))
-        code.jump(head)
-        code.place(head)
-        unit = code.value(f"load i64, ptr {at}, align 8")
-        code.branch(code.value(f"icmp slt i64 {unit}, %end"), body, after)
-        code.place(body)
-        member = code.value(f"sdiv i64 {unit}, {sizes['blocks']}")
-        first = code.value(f"srem i64 {unit}, {sizes['blocks']}")
-        wanted = code.value(f"add i64 {first}, {code.value(f'sub i64 %end, {unit}')}")
-        stop = self.smaller(wanted, sizes["blocks"])
-        length = sizes["m" if self.rows else "n"]
-        start = code.value(f"mul i64 {first}, {sizes['block']}")
-        is_last = code.value(f"icmp eq i64 {stop}, {sizes['blocks']}")
-        end_of_blocks = code.value(f"mul i64 {stop}, {sizes['block']}")
-        end = code.value(f"select i1 {is_last}, i64 {length}, i64 {end_of_blocks}")
-        count = code.value(f"sub i64 {end}, {start}")
-        self.call(member, first, count)
-        done = code.value(f"sub i64 {stop}, {first}")
-        code.line(f"store i64 {code.value(f'add i64 {unit}, {done}')}, ptr {at}, align 8")
-        code.jump(head)
-        code.place(after)
+        with code.loop("%begin", "%end") as unit:
+            member = code.value(f"sdiv i64 {unit}, {sizes['blocks']}")
+            block = code.value(f"srem i64 {unit}, {sizes['blocks']}")
+            start = code.value(f"mul i64 {block}, {sizes['block']}")
+            left = code.value(f"sub i64 {sizes['m' if self.rows else 'n']}, {start}")
+            is_last = code.value(f"icmp slt i64 {left}, {sizes['block']}")
+            self.call(member, block, code.value(f"select i1 {is_last}, i64 {left}, i64 {sizes['block']}"))
         code.line("ret void")
-
-    def smaller(self, a: str, b: str) -> str:
-        """Return the smaller of two i64."""
-        less = self.code.value(f"icmp slt i64 {a}, {b}")
-        return self.code.value(f"select i1 {less}, i64 {a}, i64 {b}")
 
     def place(self, base: str, letter: str, member: str, block: str) -> str:
         """Return the address of a block of an operand."""
@@ -161,7 +141,7 @@ class Writer:
         return self.code.value(f"getelementptr {self.element}, ptr {base}, i64 {elements}")
 
     def call(self, member: str, block: str, count: str) -> None:
-        """Write the call for `count` rows or columns from a block on."""
+        """Write the call for the `count` rows or columns of a block."""
         m, n = (count, self.sizes["n"]) if self.rows else (self.sizes["m"], count)
         a, b, c = (
             self.place(base, letter, member, block) for base, letter in ((self.a, "a"), (self.b, "b"), (self.c, "c"))

@@ -84,8 +84,10 @@ def plan_of(c: Convolution, vector_bytes: int) -> Plan:
     channels = c.inner
     if elements >= c.kernel[0]:
         most = max(1, PANEL_BYTES // max(1, elements * inner * lanes * columns * c.item))
-        channels = -(-c.inner // -(-c.inner // most)) if c.inner else 1
-        channels = max(channels // 2, divisor(c.inner, most)) if divisor(c.inner, most) * 2 > most else channels
+        inner_channels = max(1, c.inner)
+        even = divisor(inner_channels, most)
+        # Parts of one size have loops of known length; but not at the price of many more parts.
+        channels = even if even == inner_channels or 2 * even > most else balanced(inner_channels, most)[0][0]
     else:
         channels = 1
     size = image_of(c, c.results[0], elements, 1).size * c.item

@@ -26,12 +26,14 @@ from graphad.execute.native.convolution_loops import (
     split,
     times,
 )
-from graphad.execute.native.convolution_shape import Convolution, balanced, divisor
+from graphad.execute.native.convolution_shape import Convolution, balanced
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer
 from graphad.execute.native.lanes import Lanes, load, store
 
 IMAGE_BYTES = 128 << 10
 """How much of an image a thread copies at a time, if a single row of results does not need more."""
+WEIGHT_BYTES = 640 << 10
+"""How much of the kernel a thread packs at a time, if the channels out fall into parts of this size."""
 SHARES = 16
 """Into how many shares the work should fall at least; more than a few images are enough of them."""
 
@@ -78,11 +80,20 @@ def plan_of(c: Convolution, vector_bytes: int) -> Plan:
     rows = max(size for size, _ in balanced(c.out, 12 if registers == 32 else 6))
     # In registers: the sums, the vectors of the image, one weight.
     columns = max(1, min(slots, (registers - 1) // (rows + 1)))
-    units = c.batch * -(-c.results[0] // block)
-    parts = 1
-    while c.groups * parts * units < SHARES and c.out // (parts + 1) >= rows:
-        parts += 1
-    return Plan(lanes, vectors, columns, rows, block, divisor(c.out, parts))
+    units = c.groups * c.batch * -(-c.results[0] // block)
+    return Plan(lanes, vectors, columns, rows, block, parts_of(c, rows, units))
+
+
+def parts_of(c: Convolution, rows: int, units: int) -> int:
+    """Return into how many parts the channels out fall: few, that keep the packed kernel small and threads busy."""
+    weights = c.out * c.inner * math.prod(c.kernel) * c.item
+    found = 1
+    for parts in range(1, c.out // rows + 1):
+        if c.out % parts == 0:
+            found = parts
+            if weights <= parts * WEIGHT_BYTES and units * parts >= SHARES:
+                break
+    return found
 
 
 def pixels_kernel(module: Module, c: Convolution, name: str, vector_bytes: int, epilogue: Epilogue | None) -> Kernel:

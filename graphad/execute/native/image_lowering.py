@@ -46,7 +46,7 @@ def _conv(module: Module, node: Node, operands: Sequence[Array], results: Sequen
     if not kernels:
         return None
     moved = x.nbytes + w.nbytes + y.nbytes
-    return Lowered(tuple(kernels), max(2.0 * c.products / FLOPS_PER_NS, moved / BYTES_PER_NS))
+    return Lowered(tuple(kernels), max(2.0 * c.products / FLOPS_PER_NS, moved / BYTES_PER_NS), even=True)
 
 
 @lowers_step(WindowSum, WindowMax, WindowMin)

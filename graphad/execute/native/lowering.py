@@ -47,16 +47,19 @@ class Lowered:
         kernels: run one after the other, each when all threads have finished the one before.
         nanoseconds: expected time of one thread.
         workspace: bytes of one more buffer, behind the results, that the kernels share.
-        shares: the part of the time that each kernel takes.
+        even: the kernels take equal parts of the time; else nearly all of it is the first's.
     """
 
     kernels: tuple[Kernel, ...]
     nanoseconds: float
     workspace: int = 0
+    even: bool = False
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """Return the part of the time that each kernel takes: nearly all of it is the first's."""
+        """Return the part of the time that each kernel takes."""
+        if self.even:
+            return (1.0 / len(self.kernels),) * len(self.kernels)
         return (1.0, *(0.0 for _ in self.kernels[1:]))
 
 

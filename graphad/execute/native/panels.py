@@ -103,10 +103,14 @@ def choose_cut(p: Product, vector_bytes: int) -> Cut:
     group = max(PACKED // max(terms * lanes * vectors * item, 1), 1) if chunk < min(block, p.m) else 1
     reuse = -(-min(p.m, block) // rows)
     packs_b = not (p.strides_b[2] == 1 or p.n == 1) or reuse > 2
-    import os
-
-    packs_a = not in_line(p) and bool(int(os.environ.get("PACKA", "0")))
+    packs_a = not in_line(p) and (panels >= MANY_PANELS or (panels >= FEW_UNITS and collides(p)))
     return Cut(lanes, rows, lanes * vectors, terms, block, chunk, group, packs_a, packs_b)
+
+
+def collides(p: Product) -> bool:
+    """Tell whether the terms of A lie so far apart that they compete for the same lines of the first-level cache."""
+    item = 4 if p.kind == "f32" else 8
+    return p.strides_a[2] != 1 and p.strides_a[2] * item % 1024 == 0
 
 
 def in_line(p: Product) -> bool:

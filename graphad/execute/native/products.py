@@ -15,12 +15,21 @@ from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import Kernel
 from graphad.execute.native.panels import panel_kernel
 from graphad.execute.native.product_spec import Product
-from graphad.execute.native.target import host
+from graphad.execute.native.target import Host, host
 
 __all__ = ["Product", "prefers_loops", "product_kernel"]
 
-BLAS_FROM = 48**3
-"""Multiplications of one member of a batch from which BLAS is called, if there is one."""
+BLAS_FROM = 640**3
+"""Multiplications of one member of a batch from which BLAS is as good as generated code, or better."""
+
+BLAS_FROM_WITHOUT_FMA = 8**3
+"""The same on processors without fused multiply-add, where generated code has to call a function for it."""
+
+BLAS_BLOCK = 160
+"""Rows or columns of a call of BLAS, at least: below it, packing the other operand for each call costs too much."""
+
+MOST_CALLS = 16
+"""Calls of BLAS that a product is cut into, at most."""
 
 FEW_MULTIPLICATIONS = 256
 
@@ -42,10 +51,16 @@ def product_kernel(module: Module, product: Product) -> Kernel:
 
 def generated_or_blas(module: Module, product: Product, blas: Blas | None) -> Kernel:
     """Enter the best kernel, given a BLAS or none."""
-    p, order = oriented(product)
-    if blas is not None and p.m * p.n * p.k >= BLAS_FROM and p.m > 1 and p.n > 1 and expressible(p):
-        return by_blas(module, p, order, blas)
+    p, _ = oriented(product)
+    enough = BLAS_FROM if has_fma(host()) else BLAS_FROM_WITHOUT_FMA
+    if blas is not None and p.m * p.n * p.k >= enough and min(p.m, p.n) > 4 and expressible(p):
+        return by_blas(module, product, blas)
     return generated(module, product)
+
+
+def has_fma(machine: Host) -> bool:
+    """Tell whether a processor has instructions for fused multiply-add."""
+    return "+fma" in machine.features.split(",") or machine.triple.startswith(("aarch64", "arm64"))
 
 
 def generated(module: Module, product: Product) -> Kernel:
@@ -59,11 +74,13 @@ def generated(module: Module, product: Product) -> Kernel:
     return panel_kernel(module, p, order, host().vector_bytes)
 
 
-def by_blas(module: Module, product: Product, order: tuple[int, int], blas: Blas) -> Kernel:
-    """Enter the kernel that calls BLAS for an oriented product."""
-    by_rows = product.m >= product.n
-    length = product.m if by_rows else product.n
-    return blas_kernel(module, product, order, blas, 48 if length >= 96 else 16, by_rows)
+def by_blas(module: Module, product: Product, blas: Blas) -> Kernel:
+    """Enter the kernel that calls BLAS, for a product that it can express: blocks of the longer side of C."""
+    p, order = oriented(product)
+    by_rows = p.m >= p.n
+    length = max(p.m, p.n)
+    calls = min(1 << max((length // BLAS_BLOCK).bit_length() - 1, 0), MOST_CALLS)
+    return blas_kernel(module, p, order, blas, -(-length // calls), by_rows)
 
 
 def oriented(product: Product) -> tuple[Product, tuple[int, int]]:

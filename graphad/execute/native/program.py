@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphad.execute.native import blas
+from graphad.execute.native import blas, image_lowering  # noqa: F401  # enters its lowerings
 from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import Kernel
 from graphad.execute.native.entry import Entry, entry, possible

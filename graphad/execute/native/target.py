@@ -72,6 +72,7 @@ def optimized(text: str, level: int = 2) -> llvm.ModuleRef:
     options.loop_vectorization = False
     options.slp_vectorization = False
     options.loop_interleaving = False
+    options.loop_unrolling = False
     builder = llvm.create_pass_builder(target_machine(), options)
     builder.getModulePassManager().run(module, builder)
     return module

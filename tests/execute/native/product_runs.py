@@ -1,4 +1,4 @@
-"""Running product kernels on NumPy arrays, on one thread or several."""
+"""Running product kernels on NumPy arrays, on one thread or several at the same time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from graphad.execute.native import target
-from graphad.execute.native.blas import Blas, find, single_threaded
+from graphad.execute.native.blas import Blas, single_threaded
 from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import PARAMETERS, Kernel
 from graphad.execute.native.product_spec import Product
@@ -26,11 +26,8 @@ class Runner:
 
     kernel: Kernel
     loaded: target.Loaded
+    entry: str
     blas: Blas | None
-
-    def __post_init__(self) -> None:
-        self.function = SIGNATURE(self.loaded.address("entry"))
-        self.sizes = np.array([*self.kernel.sizes, 0], np.int64)
 
     def shares(self, threads: int) -> list[tuple[int, int]]:
         """Return what each thread gets."""
@@ -39,14 +36,22 @@ class Runner:
         return list(itertools.pairwise(cuts))
 
     def calls(self, arrays: Sequence[np.ndarray], threads: int = 1) -> list[Callable[[], None]]:
-        """Return what each thread does."""
+        """Return what each thread does; its scratch holds nan before."""
+        function = SIGNATURE(self.loaded.address(self.entry))
         addresses = np.array([x.ctypes.data for x in arrays], np.uintp)
+        sizes = np.array([*self.kernel.sizes, 0], np.int64)
 
         def share(begin: int, end: int) -> Callable[[], None]:
-            scratch = np.full(self.kernel.scratch + 64, 0xFF, np.uint8)
-            aligned = -scratch.ctypes.data % 64 + scratch.ctypes.data
-            given = (addresses.ctypes.data, self.sizes.ctypes.data, begin, end, aligned)
-            return lambda kept=(addresses, scratch, arrays): self.function(*given)
+            scratch = np.full(self.kernel.scratch + 128, 0xFF, np.uint8)
+            start = -scratch.ctypes.data % 64
+            given = (addresses.ctypes.data, sizes.ctypes.data, begin, end, scratch.ctypes.data + start)
+
+            def call() -> None:
+                function(*given)
+                assert (scratch[start + self.kernel.scratch :] == 0xFF).all()
+
+            call.kept = (arrays, addresses, sizes)
+            return call
 
         return [share(*cut) for cut in self.shares(threads)]
 
@@ -60,18 +65,19 @@ class Runner:
                 worker.join()
 
 
-def runner(make: Callable[[Module], Kernel], blas: Blas | None = None) -> Runner:
-    """Compile and load the kernel that `make` enters into a module."""
+def runners(makes: Sequence[Callable[[Module], Kernel]], blas: Blas | None = None) -> list[Runner]:
+    """Compile and load the kernels that `makes` enter into one module."""
     module = Module()
-    kernel = make(module)
-    entry = module.function("entry", "void", PARAMETERS)
-    entry.call("void", kernel.name, [(t, f"%{n}") for t, n in PARAMETERS])
-    entry.line("ret void")
-    blas = blas or find()
+    kernels = [make(module) for make in makes]
+    for k, kernel in enumerate(kernels):
+        entry = module.function(f"entry_{k}", "void", PARAMETERS)
+        entry.call("void", kernel.name, [(t, f"%{n}") for t, n in PARAMETERS])
+        entry.line("ret void")
     if blas is not None:
         for name, address in blas.symbols().items():
             llvm.add_symbol(name, address)
-    return Runner(kernel, target.load(module.text()), blas)
+    loaded = target.load(module.text())
+    return [Runner(kernel, loaded, f"entry_{k}", blas) for k, kernel in enumerate(kernels)]
 
 
 def strides_of(x: np.ndarray) -> tuple[int, int, int]:
@@ -84,9 +90,8 @@ def product_of(
     a: np.ndarray, b: np.ndarray, c: np.ndarray, alpha: float = 1.0, beta: float = 0.0, c0: np.ndarray | None = None
 ) -> Product:
     """Return the product of arrays of three axes."""
-    kind = "f32" if a.dtype == np.float32 else "f64"
     return Product(
-        kind,
+        f"f{a.itemsize * 8}",
         a.shape[0],
         a.shape[1],
         b.shape[2],

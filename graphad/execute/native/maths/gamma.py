@@ -24,7 +24,7 @@ from graphad.execute.native.maths.trigonometric import sin_pi, tan_pi
 
 _STIRLING_FROM = 4.25
 _CENTRE = 0.249755859375
-"""Polynomials of 2 + d are by t = d + _CENTRE, which goes to about 1/2; so their first coefficients are nearly exact."""
+"""Polynomials of 2 + d are by t = d + _CENTRE: so t is about between -1/2 and 1/2, and c[0] almost exact."""
 _LOG_GAMMA = (0.33769249851201305, 0.36048609080137695, -0.08606911458799196, 0.030217802791915174,
               -0.01246483823750711, 0.005602837965383591, -0.002652322935167922, 0.0012988368241324355,
               -0.000651163236816383, 0.0003320845574972222, -0.00017156182665904762, 8.953596734210055e-05,
@@ -86,7 +86,7 @@ def _log_gamma(x: Lanes) -> Lanes:
 def _log_gamma_reflected(x: Lanes) -> tuple[Lanes]:
     """log|Gamma(x)| for f64 x < 0."""
     size = -x
-    value = math.log(math.pi) - log((size * sin_pi(size)).abs()) - _log_gamma(size)
+    value = math.log(math.pi) - log(sin_pi(size).abs()) - _log_gamma(1.0 + size)
     return (size.equals(size.rint()).select((size < math.inf).select(size.constant(math.inf), x), value),)
 
 

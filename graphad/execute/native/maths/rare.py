@@ -42,7 +42,8 @@ def _define(module: Module, name: str, operands: Sequence[str], results: Sequenc
     kinds = ["bool", *operands, *results]
     names = [f"p{k}" for k in range(len(kinds))]
     parameters = [*(("ptr", p) for p in names), ("i64", "n")]
-    code = module.function(name, "void", parameters, "nounwind noinline cold", "internal")
+    # Left as it is written: optimised, it would take longer to compile than all that is run often.
+    code = module.function(name, "void", parameters, "nounwind noinline optnone cold", "internal")
     with code.loop("0", "%n") as k:
         places = [_element(code, kind, p, k) for kind, p in zip(kinds, names, strict=True)]
         with code.when(load(code, "bool", places[0]).text):

@@ -1,0 +1,272 @@
+"""Trigonometric, error, gamma and normal functions of the native executor: accuracy, special values, equal lanes."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import itertools
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+pytest.importorskip("scipy")
+
+from graphad.execute.native.code import Module
+from graphad.execute.native.lanes import Lanes, load, store
+from graphad.execute.native.maths import gamma, inverse_trigonometric, trigonometric
+from graphad.execute.native.maths.rare import where_rare
+
+Array = np.ndarray[Any, Any]
+TOOLS = Path(__file__).resolve().parents[3] / "tools"
+
+
+def _tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, TOOLS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+base = _tool("maths_table_a")
+table = _tool("maths_table_b")
+CASES = {case.name: case for case in table.CASES}
+EVERY = pytest.mark.parametrize(("name", "kind"), list(itertools.product(CASES, base.KINDS)))
+KINDS = pytest.mark.parametrize("kind", list(base.KINDS))
+
+
+@functools.cache
+def machine(name: str, kind: str) -> Any:
+    """Return the loops of one function."""
+    return base.loops(CASES[name].native, kind, CASES[name].arity)
+
+
+def bits(x: Array) -> Array:
+    """Return the bits of x, with one nan only."""
+    return np.where(np.isnan(x), x.dtype.type(np.nan), x).view(f"u{x.itemsize}")
+
+
+def special_numbers(kind: str) -> Array:
+    """Return numbers at which functions are easily wrong."""
+    dtype, limits = base.KINDS[kind], np.finfo(base.KINDS[kind])
+    places = [0, 0.5, 1, 2, 2.5, 3, 4, 4.25, 6, 10, 26.5, 27.5, 40, 170.5, 171.5, 180.5, 1e5, 1e10, 1e30, np.inf]
+    places += [limits.tiny, limits.tiny * 0.75, limits.smallest_subnormal, limits.max, limits.eps, 2.0**30, 2.0**16]
+    places += [np.pi, np.pi / 2, 1.4616321449683622, 0.425, 0.075, 1e-10, 1e-3]
+    with np.errstate(all="ignore"):
+        positive = np.array(places).astype(dtype)
+        near = np.concatenate([np.nextafter(positive[1:], dtype.type(end)) for end in (0, np.inf)])
+    every = np.concatenate([positive, near])
+    return np.concatenate([every, -every, [np.nan]]).astype(dtype)
+
+
+@EVERY
+def test_lanes_do_not_change_a_bit(name: str, kind: str) -> None:
+    case, loops = CASES[name], machine(name, kind)
+    sets = [operands for _, operands in table.sets(case, kind, 5_003)]
+    numbers = np.resize(special_numbers(kind), 997)
+    for operands in [*sets, base.bit_patterns(kind, case.arity, 5_003), [numbers, numbers[::-1].copy()][: case.arity]]:
+        scalar = bits(loops.run(1, operands))
+        for count in loops.counts[1:]:
+            np.testing.assert_array_equal(bits(loops.run(count, operands)), scalar)
+
+
+@EVERY
+def test_error_is_small(name: str, kind: str) -> None:
+    case, loops = CASES[name], machine(name, kind)
+    for _, operands in table.sets(case, kind, 50_000):
+        errors = table.errors(case, kind, loops.run(loops.counts[1], operands), operands, many=150)
+        worst = int(np.argmax(errors))
+        assert errors[worst] <= case.bound, [x[worst] for x in operands]
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.long_double])
+@KINDS
+def test_error_against_many_digits(name: str, kind: str) -> None:
+    """The wider formats that errors are measured in are right."""
+    case, loops = CASES[name], machine(name, kind)
+    for _, operands in table.sets(case, kind, 60):
+        y = loops.run(loops.counts[1], operands)
+        for k in np.flatnonzero(np.isfinite(y) & (np.abs(y) >= np.finfo(y.dtype).tiny)):
+            exact = table.exact_value(case, [float(x[k]) for x in operands])
+            unit = mpmath.ldexp(1, mpmath.frexp(exact)[1] - 1 - int(np.finfo(y.dtype).nmant))
+            assert abs(mpmath.mpf(float(y[k])) - exact) <= case.bound * unit, [x[k] for x in operands]
+
+
+def _better_than_scipy(name: str, x: Array) -> Array:
+    """Return where SciPy's own value is off: it overflows, underflows or cancels."""
+    size = np.abs(x)
+    return {
+        "gammaln": size < np.finfo(x.dtype).tiny,
+        "gamma": (x < -170) | ((x < 0) & (size < 1e-300)),
+        "erfinv": x == 0,
+        "erfcinv": size < 1e-300,
+        "inverse_mills": x < -1e30,
+        "log_ndtr": x > 37,
+    }.get(name, np.zeros(x.shape, bool))
+
+
+@EVERY
+def test_special_numbers(name: str, kind: str) -> None:
+    """NumPy's and SciPy's nan, infinities, zeros and their signs; other values to the bound, or near theirs."""
+    case, loops, dtype = CASES[name], machine(name, kind), base.KINDS[kind]
+    operands = [np.ascontiguousarray(x.ravel()) for x in np.meshgrid(*[special_numbers(kind)] * case.arity)]
+    with np.errstate(all="ignore"):
+        # In f32 SciPy's own functions are not much better than f32.
+        given = (
+            operands if isinstance(case.numpy, np.ufunc) and case.long_double else [x.astype("f8") for x in operands]
+        )
+        expected = np.asarray(case.numpy(*given)).astype(dtype)
+        result = loops.run(loops.counts[1], operands)
+        near = np.abs(result - expected) <= 6 * np.maximum(np.spacing(np.abs(expected)), np.finfo(dtype).tiny)
+    same = (result == expected) | (np.isnan(result) & np.isnan(expected)) | (np.isfinite(result) & near)
+    same &= (expected != 0) | (result != 0) | (np.signbit(result) == np.signbit(expected))
+    wrong = np.flatnonzero(~same & ~_better_than_scipy(name, operands[0].astype("f8")))
+    for k in wrong:
+        # Where SciPy cancels, many digits decide.
+        exact = table.exact_value(case, [float(x[k]) for x in operands])
+        assert np.isfinite(result[k]) and mpmath.isfinite(exact), [x[k] for x in (*operands, result, expected)]
+        # Negative arguments of these are reflected: what cancels there is a test of its own.
+        size = max(abs(float(result[k])), 3.0 if name in ("gammaln", "digamma") and operands[0][k] < 0 else 0.0)
+        assert abs(float(exact - mpmath.mpf(float(result[k])))) <= max(case.bound, 4) * np.spacing(size), [
+            x[k] for x in (*operands, result, expected)
+        ]
+
+
+@KINDS
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_nearly_multiples_of_half_pi(name: str, kind: str) -> None:
+    """Where all digits of the angle cancel: near multiples of pi/2, up to the end of the range."""
+    case, loops, dtype = CASES[name], machine(name, kind), base.KINDS[kind]
+    # The double that is nearest to a multiple of pi/2, and 2^k of it; multiples of pi/2 themselves.
+    worst = np.array([6381956970095103 * 2.0**797, 5319372648326541416707072.0, 1.5707963267948966, 3.14159265358979])
+    many = np.arange(1, 4000) * (np.pi / 2)
+    powers = 2.0 ** np.arange(0, 1000 if kind == "f64" else 120)
+    with np.errstate(all="ignore"):
+        x = np.concatenate([worst, many, many * 2.0**20, powers, powers * np.pi]).astype(dtype)
+    x = x[np.isfinite(x)]
+    y = loops.run(loops.counts[1], [x])
+    picked = np.random.default_rng(3).permutation(x.size)[:400]
+    for k in [*range(4), *picked]:
+        if not k < x.size:
+            continue
+        exact = table.exact_value(case, [float(x[k])])
+        unit = mpmath.ldexp(1, mpmath.frexp(exact)[1] - 1 - int(np.finfo(dtype).nmant))
+        assert abs(mpmath.mpf(float(y[k])) - exact) <= case.bound * unit, x[k]
+
+
+@KINDS
+def test_sine_and_cosine_of_one_reduction(kind: str) -> None:
+    dtype = base.KINDS[kind]
+    x = np.concatenate([base.points(kind, [(-100, 100)], 4000)[0], base.bit_patterns(kind, 1, 4000)[0]]).astype(dtype)
+    for k, name in enumerate(("sin", "cos")):
+        both = base.loops(functools.partial(_one_of, trigonometric.sincos, k), kind)
+        np.testing.assert_array_equal(bits(both.run(both.counts[1], [x])), bits(machine(name, kind).run(1, [x])))
+
+
+def _one_of(function: Any, index: int, x: Lanes) -> Lanes:
+    result: Lanes = function(x)[index]
+    return result
+
+
+@KINDS
+def test_sine_and_cosine_stay_within_one(kind: str) -> None:
+    x = np.concatenate([base.points(kind, [(-1e3, 1e3)], 200_000)[0], base.bit_patterns(kind, 1, 100_000)[0]])
+    x = x[np.isfinite(x)]
+    for name in ("sin", "cos"):
+        assert np.abs(machine(name, kind).run(1, [x])).max() <= 1
+    zero = np.zeros(1, base.KINDS[kind])
+    assert machine("cos", kind).run(1, [zero])[0] == 1
+
+
+@KINDS
+def test_degrees_have_numpys_bits(kind: str) -> None:
+    x = np.concatenate([base.points(kind, [(-1e4, 1e4)], 1000)[0], special_numbers(kind)])
+    for native, expected in ((trigonometric.deg2rad, np.deg2rad), (trigonometric.rad2deg, np.rad2deg)):
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(bits(base.loops(native, kind).run(1, [x])), bits(expected(x)))
+
+
+@KINDS
+def test_erfc_underflows_gradually(kind: str) -> None:
+    limits = np.finfo(base.KINDS[kind])
+    low, high = (26.5, 27.3) if kind == "f64" else (9.1, 10.1)
+    x = np.linspace(low, high, 2001).astype(base.KINDS[kind])
+    y = machine("erfc", kind).run(1, [x])
+    assert (np.diff(y) <= 0).all()
+    assert ((y > 0) & (y < limits.tiny)).sum() > 500
+    for k in range(0, x.size, 50):
+        exact = table.exact_value(CASES["erfc"], [float(x[k])])
+        assert abs(exact - mpmath.mpf(float(y[k]))) <= 2 * max(
+            float(np.spacing(y[k])), float(limits.smallest_subnormal)
+        )
+
+
+@pytest.mark.parametrize("name", ["gamma", "gammaln", "digamma"])
+@KINDS
+def test_reflection(name: str, kind: str) -> None:
+    """Negative arguments: small errors, beside the larger terms that cancel near the zeros of gammaln and digamma."""
+    case, loops, dtype = CASES[name], machine(name, kind), base.KINDS[kind]
+    x = np.random.default_rng(4).uniform(-30, 0, 300).astype(dtype)
+    y = loops.run(loops.counts[1], [x])
+    for k in range(x.size):
+        exact = table.exact_value(case, [float(x[k])])
+        terms = {"gamma": 0.0, "gammaln": 3.0, "digamma": abs(float(mpmath.pi / mpmath.tan(mpmath.pi * x[k]))) + 3}
+        size = max(abs(float(exact)), terms[name])
+        assert abs(float(exact - mpmath.mpf(float(y[k])))) <= 5 * np.spacing(dtype.type(size)), x[k]
+    poles = -np.arange(1, 40).astype(dtype)
+    expected = {"gammaln": np.inf}.get(name, np.nan)
+    np.testing.assert_array_equal(loops.run(loops.counts[1], [poles]), np.full(poles.size, expected, dtype))
+
+
+@KINDS
+def test_zeros_are_approached_relatively(kind: str) -> None:
+    """gammaln next to its zeros 1 and 2, digamma next to its root."""
+    dtype, limits = base.KINDS[kind], np.finfo(base.KINDS[kind])
+    for name, zero in (("gammaln", 1.0), ("gammaln", 2.0), ("digamma", 1.4616321449683622)):
+        steps = np.array([1, 2, 3, 10, 1e3, 1e5, 1e6]) * float(limits.eps)
+        x = np.concatenate([zero + steps, zero - steps]).astype(dtype)
+        y = machine(name, kind).run(1, [x])
+        for k in range(x.size):
+            exact = table.exact_value(CASES[name], [float(x[k])])
+            assert abs(exact - mpmath.mpf(float(y[k]))) <= 4 * float(np.spacing(np.abs(y[k]))), (name, x[k])
+        assert machine("gammaln", kind).run(1, [np.array([1, 2], dtype)]).tolist() == [0, 0]
+
+
+@KINDS
+def test_several_functions_share_one_module(kind: str) -> None:
+    """Rare branches are functions of the module, each there once; a rare branch within another one's is none."""
+
+    def together(x: Lanes) -> Lanes:
+        angle = inverse_trigonometric.arctan2(trigonometric.sin(x), trigonometric.cos(x))
+        return angle + gamma.gammaln(x) + gamma.digamma(x) + trigonometric.tan(x)
+
+    x = np.concatenate([base.points(kind, [(-20, 20)], 1000)[0], base.points(kind, [(1e10, 1e12)], 100)[0]])
+    loops = base.loops(together, kind)
+    parts = {name: machine(name, kind).run(1, [x]) for name in ("sin", "cos", "gammaln", "digamma", "tan")}
+    angle = machine("arctan2", kind).run(1, [parts["sin"], parts["cos"]])
+    expected = angle + parts["gammaln"] + parts["digamma"] + parts["tan"]
+    for count in loops.counts:
+        np.testing.assert_array_equal(loops.run(count, [x]), expected)
+
+
+def test_a_rare_branch_leaves_other_lanes_alone() -> None:
+    module, count = Module(), 4
+    code = module.function("f", "void", [("ptr", "x"), ("ptr", "y")], "nounwind")
+    x = load(code, "f64", "%x", count)
+    (y,) = where_rare(x > 2.0, [x], [x * 10.0], "hundredfold", lambda x: (x * 100.0,))
+    store(y, "%y")
+    code.line("ret void")
+    loaded = base.load(module.text())
+    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(loaded.address("f"))
+    for given in ([1.0, 2.0, 3.0, -4.0], [0.0, 1.0, 2.0, 0.5], [3.0, 4.0, 5.0, np.nan]):
+        source, target = np.array(given), np.empty(count)
+        function(source.ctypes.data, target.ctypes.data)
+        np.testing.assert_array_equal(target, np.where(source > 2, source * 100, source * 10))

@@ -1,0 +1,137 @@
+"""Orders: proofs agree with trying everything, nothing is above program order, training graphs are settled."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_graphs import CHOICES, random_graph
+from training_graphs import chain, cnn, mlp, transformer
+
+from graphad.ir.graph import Graph
+from graphad.plan.buffers import find_buffers
+from graphad.plan.lifetimes import lifetimes
+from graphad.plan.ordering import Tasks, make_tasks, order_tasks, peak_of
+from graphad.plan.plan import plan
+from graphad.plan.schedule import Schedule, peak, program_order, schedule
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> Tasks:
+    """Draw up to 9 tasks: each makes a block and reads what some earlier ones made, and blocks nobody makes."""
+    count = draw(st.integers(1, 9))
+    sizes = draw(st.lists(st.integers(0, 6), min_size=count + 2, max_size=count + 2))
+    needs, followers, blocks, reusable = [], [[] for _ in range(count)], [], []
+    for task in range(count):
+        read = sorted(draw(st.sets(st.integers(0, task - 1), max_size=3))) if task else []
+        outside = sorted(draw(st.sets(st.integers(count, count + 1), max_size=1)))
+        for other in read:
+            followers[other].append(task)
+        needs.append(sum(1 << other for other in read))
+        blocks.append([task, *read, *outside])
+        same = [other for other in read if sizes[other] == sizes[task]]
+        reusable.append(same if draw(st.booleans()) else [])
+    return make_tasks(needs, followers, blocks, sizes, reusable)
+
+
+def lowest_peak(tasks: Tasks) -> int:
+    """Return the lowest peak of all orders, by going through all sets of tasks that can have run."""
+    count = len(tasks.needs)
+
+    def held(done: int) -> int:
+        sizes = zip(tasks.touching, tasks.sizes, strict=True)
+        return sum(size for touching, size in sizes if touching & done and touching & ~done)
+
+    best = {0: 0}
+    for done in range(1 << count):
+        if done not in best:
+            continue
+        for task in range(count):
+            bit = 1 << task
+            if done & bit or tasks.needs[task] & ~done:
+                continue
+            live = sum(
+                size
+                for touching, size in zip(tasks.touching, tasks.sizes, strict=True)
+                if touching & (done | bit) and touching & ~done
+            )
+            made = [tasks.sizes[b] for b in tasks.blocks[task] if not tasks.touching[b] & done]
+            dying = [b for b in tasks.reusable[task] if not tasks.touching[b] & ~(done | bit)]
+            if sum(made) and dying:
+                live -= tasks.sizes[dying[0]]
+            reached = max(best[done], live)
+            best[done | bit] = min(best.get(done | bit, reached), reached)
+            assert live >= held(done) or dying or not made
+    return best[(1 << count) - 1]
+
+
+@given(problems())
+@settings(max_examples=400, deadline=None)
+def test_the_search_finds_the_lowest_peak_and_knows_it(tasks: Tasks) -> None:
+    found = order_tasks(tasks, range(len(tasks.needs)))
+    lowest = lowest_peak(tasks)
+    assert sorted(found.order) == list(range(len(tasks.needs)))
+    assert all(not tasks.needs[task] & ~sum(1 << t for t in found.order[:k]) for k, task in enumerate(found.order))
+    assert found.peak == peak_of(tasks, found.order) == lowest == found.bound
+    assert found.optimal
+
+
+@given(problems(), st.integers(0, 40))
+@settings(max_examples=200, deadline=None)
+def test_a_search_cut_short_still_tells_the_truth(tasks: Tasks, work: int) -> None:
+    found = order_tasks(tasks, range(len(tasks.needs)), beam=1, work=work)
+    assert found.bound <= lowest_peak(tasks) <= found.peak <= peak_of(tasks, range(len(tasks.needs)))
+
+
+@given(CHOICES, st.sampled_from([(2, 3), (40, 50)]))
+@settings(max_examples=100, deadline=None)
+def test_schedules_are_valid_and_never_above_program_order(choices: list[int], sizes: tuple[int, int]) -> None:
+    graph = random_graph(choices, sizes)
+    order, program = schedule(graph), program_order(graph)
+    assert sorted(n.serial for n in order.nodes) == [n.serial for n in program]
+    done = {v.node for v in graph.inputs}
+    for node in order.nodes:
+        assert all(v.node in done or not v.node.inputs for v in node.inputs)
+        done.add(node)
+    assert peak(find_buffers(graph, order.nodes)) <= peak(find_buffers(graph, program))
+    assert order.peak is not None and order.bound is not None and order.bound <= order.peak
+    assert schedule(graph).nodes == order.nodes
+
+
+SETTLED = [
+    chain(20),
+    chain(20, optimized=False),
+    mlp(),
+    mlp(optimized=False),
+    cnn(),
+    cnn(optimized=False),
+    transformer(1),
+]
+
+
+@pytest.mark.parametrize("graph", SETTLED)
+def test_training_graphs_have_a_proven_order(graph: Graph) -> None:
+    assert schedule(graph).optimal
+
+
+def test_a_transformer_is_settled_to_a_five_hundredth() -> None:
+    graph = transformer(3)
+    found = schedule(graph)
+    assert found.peak is not None and found.bound is not None
+    assert found.peak <= found.bound * (1 + 1 / 500)
+
+
+@pytest.mark.parametrize("graph", [cnn(), cnn(optimized=False), transformer(2)])
+def test_what_the_search_counts_is_what_the_arena_holds(graph: Graph) -> None:
+    found = plan(graph)
+    order = schedule(graph)
+    assert order.nodes == found.schedule.nodes
+    assert order.peak is not None
+    assert found.lower_bound_bytes <= order.peak + 64 * len(found.lifetimes.arena_buffers)
+    plain = lifetimes(Schedule(graph, program_order(graph)))
+    assert found.lifetimes.steps != plain.steps
