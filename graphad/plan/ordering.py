@@ -22,7 +22,7 @@ BEAM = 8
 BEAM_WORK = 1_200
 """The beam is narrower for more tasks than this over `BEAM`."""
 
-WORK = 400_000
+WORK = 700_000
 """States opened times tasks, of one search at most: about a second."""
 
 RESOLUTIONS = (500, 5_000, 0)

@@ -161,16 +161,17 @@ def arena_tasks(buffers: Buffers) -> ArenaTasks:
 def _overwritable(buffers: Buffers, step: int) -> list[int]:
     """Return the buffers that the result of a step may overwrite if they die there, in the order they are tried."""
     node = buffers.steps[step]
+    allowed = node.op.overwrites
     found: list[int] = []
-    strided: set[int] = set()
-    for operand, index in node.inputs:
+    spared: set[int] = set()
+    for position, (operand, index) in enumerate(node.inputs):
         value = buffers.number[operand] + index
         b = buffers.buffer_of[value]
-        if value in buffers.strided:
-            strided.add(b)
+        if value in buffers.strided or (allowed is not None and position not in allowed):
+            spared.add(b)
         elif buffers.homes[b] == Home.ARENA and b not in found and operand.types[index] == node.types[0]:
             found.append(b)
-    return [b for b in found if b not in strided]
+    return [b for b in found if b not in spared]
 
 
 def peak(buffers: Buffers) -> int:

@@ -120,7 +120,7 @@ def _long_fmod(a: Lanes, b: Lanes) -> tuple[Lanes]:
     rest, _ = repeat(start, lambda rest, distance: distance > 0, shift)
     # 2^(unit - 1075), a subnormal number where the exponent is small; the product is exact.
     normal = unit > 52
-    pattern = normal.select(unit - 52, 1) << normal.select(52, unit)
+    pattern = normal.select(unit - 52, 1) << normal.select(52, unit - 1)
     return ((rest.convert("f64") * pattern.bitcast("f64")).convert(a.kind),)
 
 

@@ -99,7 +99,9 @@ def region_lowered(module: Module, region: Region, operands: Sequence[Array], re
     """Enter the loop nest of a region."""
     nest = nest_of(region, [element_strides(x) for x in operands], [element_strides(x) for x in results])
     kernels = nest_kernels(module, nest)
-    return Lowered(tuple(kernels), nest_nanoseconds(nest), partial_bytes(nest) if len(kernels) > 1 else 0)
+    moved = sum(x.nbytes for x in (*operands, *results))
+    time = max(nest_nanoseconds(nest), moved / BYTES_PER_NS)
+    return Lowered(tuple(kernels), time, partial_bytes(nest) if len(kernels) > 1 else 0)
 
 
 def nest_nanoseconds(nest: Nest) -> float:
@@ -200,6 +202,17 @@ def product_of(a: Array, b: Array, c: Array) -> products.Product | None:
         tuple(strides_b),  # type: ignore[arg-type]
         tuple(strides_c),  # type: ignore[arg-type]
     )
+
+
+def separate_batches(operands: Sequence[Array], result: Array) -> int:
+    """Return how many leading axes of a product must be taken one index at a time: its matrices do not lie evenly."""
+    return next(
+        n for n in range(result.ndim - 1) if all(_stacked(_first(x, n)) is not None for x in (*operands, result))
+    )
+
+
+def _first(x: Array, axes: int) -> Array:
+    return x[(0,) * axes]
 
 
 def _stacked(x: Array) -> Array | None:

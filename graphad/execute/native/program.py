@@ -17,7 +17,7 @@ from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import Kernel
 from graphad.execute.native.entry import Entry, entry, possible
 from graphad.execute.native.entry_nesting import known
-from graphad.execute.native.lowering import Lowered, lowered, lowered_copy, moves
+from graphad.execute.native.lowering import Lowered, lowered, lowered_copy, moves, product_of, separate_batches
 from graphad.execute.native.object_cache import compiled
 from graphad.execute.native.target import Loaded, define
 from graphad.execute.native.threads import default_threads, pool
@@ -27,6 +27,7 @@ from graphad.ir.collector import collector_paused
 from graphad.ir.containers import Container
 from graphad.ir.node import Node, Value
 from graphad.ops.joining import Concatenate
+from graphad.ops.product import Matmul
 from graphad.ops.slicing import UpdateSlice
 from graphad.plan.plan import Plan
 
@@ -123,6 +124,8 @@ class NativeProgram(Program):
         self._bind_moves(node, operands, outs)
         if isinstance(node.op, (Concatenate, UpdateSlice)):
             return
+        if isinstance(node.op, Matmul) and self._bind_batches(node, operands, outs[0]):
+            return
         found = lowered(self.module, node, list(map(self._template, operands)), list(map(self._template, outs)))
         if found is None:
             super()._bind_step(node)
@@ -130,6 +133,27 @@ class NativeProgram(Program):
         for value, out in zip(node.outputs, outs, strict=True):
             self._bound[value] = out
         self._add_native(found, node, operands, outs)
+
+    def _bind_batches(self, node: Node, operands: Sequence[Array | int], out: Array | int) -> bool:
+        """Bind a product of stacks whose matrices do not lie evenly, as one step an index of their leading axes."""
+        arrays = [self._template(x) for x in (*operands, out)]
+        axes = separate_batches(arrays[:-1], arrays[-1]) if arrays[-1].size else 0
+        if not axes or product_of(*[x[(0,) * axes] for x in arrays]) is None:
+            return False
+        for index in np.ndindex(*arrays[-1].shape[:axes]):
+            parts = [self._part(x, index) for x in (*operands, out)]
+            found = lowered(self.module, node, *self._templates_of(parts))
+            assert found is not None
+            self._add_native(found, node, parts[:-1], parts[-1:])
+        self._bound[Value(node, 0)] = out
+        return True
+
+    def _part(self, bound: Array | int, index: tuple[int, ...]) -> Array | int:
+        return self._slot(lambda x: x[index], bound) if isinstance(bound, int) else bound[index]
+
+    def _templates_of(self, parts: Sequence[Array | int]) -> tuple[list[Array], list[Array]]:
+        arrays = [self._template(x) for x in parts]
+        return arrays[:-1], arrays[-1:]
 
     def _bind_moves(self, node: Node, operands: Sequence[Array | int], outs: Sequence[Array | int]) -> None:
         """Bind the copies that a step begins with; what lies in its place already is not copied."""
