@@ -9,6 +9,7 @@ NumPy has the function in it and long double is wider, else against mpmath (fewe
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,13 @@ from scipy import special
 
 from graphad.execute.native.lanes import Lanes
 from graphad.execute.native.maths import (
+    beta,
     error_function,
     gamma,
     hypot,
     inverse_trigonometric,
     normal,
+    polygamma,
     trigonometric,
 )
 
@@ -50,6 +53,7 @@ class Case:
         ranges: of each measurement the range of each operand.
         bound: the largest error allowed, in units in the last place.
         random_bits: whether the bound holds everywhere.
+        least: results below this have errors in units of its last place.
         long_double: whether NumPy's function has a long double version.
     """
 
@@ -62,6 +66,7 @@ class Case:
     bound: float = 2.0
     random_bits: bool = True
     long_double: bool = False
+    least: float = 0.0
 
     @property
     def arity(self) -> int:
@@ -92,7 +97,7 @@ def errors(case: Case, kind: str, y: Array, operands: Sequence[Array], many: int
     wide: type[np.floating[Any]] = np.float64 if kind == "f32" else np.longdouble
     with np.errstate(all="ignore"):
         if kind == "f32" or (case.long_double and np.finfo(np.longdouble).nmant > 60):
-            return ulps(y, np.asarray(case.numpy(*(x.astype(wide) for x in operands))))
+            return _ulps(case, y, np.asarray(case.numpy(*(x.astype(wide) for x in operands))))
         y, operands = y[:many], [x[:many] for x in operands]
         finite = np.isfinite(y)
         exact = np.array(
@@ -101,7 +106,22 @@ def errors(case: Case, kind: str, y: Array, operands: Sequence[Array], many: int
                 for usable, *given in zip(finite, *(x.tolist() for x in operands), strict=True)
             ]
         )
-        return np.where(np.isnan(exact), 0, ulps(y, exact))
+        return np.where(np.isnan(exact), 0, _ulps(case, y, exact))
+
+
+def _ulps(case: Case, y: Array, exact: Array) -> Array:
+    return ulps(y, exact, np.full(exact.shape, case.least, exact.dtype) if case.least else None)
+
+
+def _log_beta(a: Number, b: Number) -> Number:
+    return _log_gamma(a) + _log_gamma(b) - _log_gamma(a + b)
+
+
+def _polygamma(order: int, x: Array) -> Array:
+    """Return what graphad computes for the op."""
+    return np.asarray(
+        special.zeta(x.dtype.type(order + 1), x) * x.dtype.type((-1.0) ** (order + 1) * special.gamma(order + 1))
+    )
 
 
 def _log_gamma(x: Number) -> Number:
@@ -172,6 +192,20 @@ QUANTILE = "AS241's three parts, refitted as main term and rational correction; 
 RECURRED = "recurrence to a minimax polynomial, Stirling's series beyond {}; f32: in f64"
 ONE = ((-10.0, 10.0),), ((-1e4, 1e4),), ((0.0, 2.0**31),)
 PLANE = ((-5.0, 5.0), (-5.0, 5.0)), ((-1e-3, 1e-3), (-1.0, 1.0)), ((-1e30, 1e30), (-1e30, 1e30))
+
+POLYGAMMAS = tuple(
+    Case(
+        f"polygamma[order={order}]",
+        functools.partial(polygamma.polygamma, order),
+        functools.partial(_polygamma, order),
+        functools.partial(mpmath.psi, order),
+        "eight terms, then Euler and Maclaurin's series; f32: in f64",
+        (((0, 5),), ((5, 100),), ((0, 1e6),)),
+        order + 4,
+        random_bits=False,
+    )
+    for order in (1, 2, 3, 10)
+)
 
 CASES = (
     Case("sin", trigonometric.sin, np.sin, mpmath.sin, REDUCED, ONE, 1.6, long_double=True),
@@ -298,6 +332,18 @@ CASES = (
         4,
         random_bits=False,
     ),
+    Case(
+        "betaln",
+        beta.betaln,
+        special.betaln,
+        _log_beta,
+        "recurrence to a >= 4.25, Stirling's formula without what cancels (TOMS 708); units of 2 at least; f32: in f64",
+        (((0, 5), (0, 5)), ((0, 5), (5, 100)), ((4, 100), (4, 100)), ((0, 1e6), (0, 1e6))),
+        4,
+        random_bits=False,
+        least=2.0,
+    ),
+    *POLYGAMMAS,
 )
 
 

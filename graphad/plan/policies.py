@@ -1,14 +1,14 @@
 """Policies: which values to give up, and make again later, so that a fixed order of items stays within a limit.
 
 The order is played as a cache: before an item runs, what it reads must be there; what was given up is made again, with
-all it needs. Next uses are known, as in Belady's rule, but what a miss costs differs: the seconds to make a value again,
-with everything on the way that has been given up as well. A policy weighs these seconds against the bytes that are won
+all it needs. Next uses are known, as in Belady's rule, but what a miss costs differs: seconds to make a value again, with
+everything on the way that has been given up as well. A policy weighs these seconds against the bytes that are won
 and the time for which they are. No policy is best everywhere: `cheapest` plays all of them and keeps the cheapest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 
@@ -61,12 +61,16 @@ what keeping it is worth; the least is given up first.
 """
 
 POLICIES: dict[str, Score] = {
+    "seconds a byte, root of wait": lambda seconds, size, wait, below: seconds / (size * wait**0.5),
+    "gap a byte, root of wait": lambda seconds, size, wait, below: (seconds + below) / (size * wait**0.5),
+    "half gap a byte, root of wait": lambda seconds, size, wait, below: (seconds + 0.5 * below) / (size * wait**0.5),
+    "uneven gaps": lambda seconds, size, wait, below: seconds * (seconds + below) ** 0.5 / (size * wait),
+    "merged gaps": lambda seconds, size, wait, below: seconds * (seconds + below) / (size * wait),
+    "squared seconds": lambda seconds, size, wait, below: seconds**2 / (size * wait**0.5),
     "seconds a byte": lambda seconds, size, wait, below: seconds / size,
-    "seconds a byte and wait": lambda seconds, size, wait, below: seconds / (size * wait),
-    "seconds a byte and root of wait": lambda seconds, size, wait, below: seconds / (size * wait**0.5),
-    "farthest next use": lambda seconds, size, wait, below: 1.0 / wait + 1e-9 * seconds,
-    "merged gaps": lambda seconds, size, wait, below: (seconds * (seconds + below)) / (size * wait),
+    "farthest next use": lambda seconds, size, wait, below: 1.0 / wait,
 }
+"""By name. The roots and products are what comes closest to binomial checkpointing on chains (Griewank & Walther)."""
 
 
 def cheapest(items: Items, limit: int, policies: Iterable[str] = tuple(POLICIES)) -> Play | Stuck:
@@ -173,9 +177,7 @@ class _Cache:
 
     def _dies(self, item: int, reads: int) -> bool:
         """Tell whether nothing reads an item any more once `reads` of the wanted reads are done."""
-        return (
-            self.wanted[item] == reads and self.next[item] == len(self.users[item]) and not self.items.fixed[item]
-        )
+        return self.wanted[item] == reads and self.next[item] == len(self.users[item]) and not self.items.fixed[item]
 
     def _drop(self, item: int) -> None:
         self.there[item] = 0
@@ -241,8 +243,3 @@ class _Cache:
             known.pop(each, None)
             if not there[each] and self.ran[each]:
                 stack += [*users[each], *operands[each]]
-
-
-def total_seconds(items: Items, order: Sequence[int]) -> float:
-    """Return the seconds of running items in an order."""
-    return sum([items.seconds[item] for item in order])

@@ -93,6 +93,9 @@ def _searched(buffers: Buffers, moved: list[int]) -> tuple[Schedule, Buffers]:
     if peak(other) <= highest:
         started.append((peak_of(tasks, eager), peak(other), other))
     lowest, _, best = min(started, key=lambda each: each[:2])
+    if any(node.role == "recompute" for node in program):
+        # Recomputation stands where whoever put it there wanted it.
+        return Schedule(buffers.graph, tuple(best.steps)), best
     found = order_tasks(tasks, eager if best is other else plain)
     if found.peak < lowest:
         steps = with_views_and_sources(buffers, [problem.steps[task] for task in found.order])
@@ -127,7 +130,7 @@ def arena_tasks(buffers: Buffers) -> ArenaTasks:
         if step not in number:
             continue
         target = made[step][0]
-        for b in _overwritable(buffers, step):
+        for b in overwritable(buffers, step):
             if b in results:
                 continue
             if len(users[b]) == 1:
@@ -158,7 +161,7 @@ def arena_tasks(buffers: Buffers) -> ArenaTasks:
     return ArenaTasks(tasks, steps)
 
 
-def _overwritable(buffers: Buffers, step: int) -> list[int]:
+def overwritable(buffers: Buffers, step: int) -> list[int]:
     """Return the buffers that the result of a step may overwrite if they die there, in the order they are tried."""
     node = buffers.steps[step]
     allowed = node.op.overwrites

@@ -104,9 +104,11 @@ def caches(folder: Path | None) -> Iterator[dict[str, str]]:
     """Give an environment whose on-disk caches of compiled code lie in `folder`; None: in a new, empty one."""
     made = Path(tempfile.mkdtemp(prefix="bench-cache-")) if folder is None else folder
     made.mkdir(parents=True, exist_ok=True)
+    # Byte code is kept, as after any installation; the peers' lies beside them already.
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     try:
         yield {
-            **os.environ,
+            **inherited,
             "PYTHONPATH": str(ROOT),
             "XDG_CACHE_HOME": str(made),
             "TORCHINDUCTOR_CACHE_DIR": str(made / "inductor"),

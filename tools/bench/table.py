@@ -79,7 +79,9 @@ def line_of(row: Row, outcome: Outcome) -> Line:
     best = min(candidates, key=lambda k: candidates[k]) if candidates else "-"
     seconds = candidates.get(best, float("nan"))
     ratios = _ratios(ours, peers.get(best), seconds)
-    disagree = [k for k, t in peers.items() if ours is None or not ours.checksum.distance(t.checksum) <= row.tolerance]
+    # `products` computes nothing that could be compared.
+    compared = {k: t for k, t in outcome.taken.items() if ours is not None and k != "products"}
+    disagree = [k for k, t in compared.items() if not _agree(ours, t, row.tolerance)]
     reached = [statistics.median(ratios) <= row.bar]
     reached += [
         statistics.median(_ratios(ours, peers[k], peers[k].median)) <= b for k, b in row.bars.items() if k in peers

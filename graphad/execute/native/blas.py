@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 FUNCTIONS = ("sgemm", "dgemm", "sgemv", "dgemv")
 
 

@@ -89,7 +89,7 @@ class Writer:
             source = advance(code, p.kind, b.address, str(column), b.column)
             target = advance(code, p.kind, "%scratch", str(column), str(p.k))
             strip = Strip(p.kind, 1, 1, 1, order_of(2, p.strides_b[1], 1))
-            pack(code, strip, source, "1", b.row, str(p.k), target)
+            pack(code, strip, source, ("1", b.row), str(p.k), target)
         return View("%scratch", "1", str(p.k))
 
     def rows(self, block: str, a: View, b: View, c: View, old: View | None) -> None:

@@ -5,19 +5,17 @@ make its operands where their frames agree; then groups that read the same value
 would leave the group and come back, where the loops do not fit, and where the group would get too large. Ops without
 native code, and products, stay as they are.
 
-The result is an ordinary graph with `Region` nodes, which the planner schedules and places like any other.
+What may enter: which nodes go together. `graphad.execute.native.bodies` makes the graph of regions from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphad.execute.native.addresses import SafeGather
 from graphad.execute.native.elementwise import KINDS, lowering, weight
-from graphad.execute.native.regions import NONE, Anchor, OverwritingRegion, Region
-from graphad.ir.collector import collector_paused
-from graphad.ir.graph import Graph, flat_containers
+from graphad.execute.native.regions import NONE, Anchor
+from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Elementwise
@@ -37,7 +35,7 @@ LARGEST_GROUP = 48
 MOST_OPERANDS = 32
 """Buffers that one group reads and writes: each takes a register for its address."""
 LONGEST_SINGLE_ROW = 1 << 14
-"""Elements of a frame that is one row (everything is reduced) and yet goes through several passes: one thread runs it."""
+"""Elements of a frame that is all one row and yet goes through several passes: one thread runs it."""
 MOST_PASSES = 4
 SEARCH_LIMIT = 400
 """Groups looked at to prove that a merge makes no cycle; beyond it the merge is refused."""
@@ -102,7 +100,7 @@ def result_anchor(node: Node, anchor: Anchor) -> Anchor:
 
 
 def through_view(node: Node, anchor: Anchor) -> Anchor | None:
-    """Return the anchor of the operand of a view whose result lies at `anchor`; None where it does more than move axes."""
+    """Return the anchor of the operand of a view at `anchor`; None where the view does more than move axes."""
     op = node.op
     if isinstance(op, Transpose):
         found = [NONE] * len(anchor)
@@ -470,169 +468,3 @@ def inside(grouping: Grouping, group: Group, user: Node, node: Node) -> bool:
         if k in loose(user) or found is None or found[0] is not node:
             return False
     return True
-
-
-@collector_paused()
-def fuse_regions(graph: Graph) -> Graph:
-    """Return the static graph with a `Region` node for every group of ops that one loop nest computes."""
-    grouping = Grouping(graph)
-    groups = grouping.run()
-    if not groups:
-        return graph
-    return _Rebuilder(graph, grouping, groups).run()
-
-
-class _Rebuilder:
-    """Emits the fused graph: each group where its last operand is there and its first reader needs it."""
-
-    def __init__(self, graph: Graph, grouping: Grouping, groups: Sequence[Group]) -> None:
-        self.graph = graph
-        self.grouping = grouping
-        self.final: dict[Value, Value] = {}
-        self.made: set[int] = set()
-        self.groups = groups
-
-    def run(self) -> Graph:
-        for value in self.graph.inputs:
-            self.final[value] = value
-        for node in self.graph.nodes:
-            self.make(node)
-        return self.graph.with_outputs([self.final[v] for v in self.graph.outputs])
-
-    def make(self, wanted: Node) -> None:
-        """Make a node, and what it needs that comes later in the graph (iteratively)."""
-        stack = [wanted]
-        while stack:
-            node = stack[-1]
-            if Value(node, 0) in self.final:
-                stack.pop()
-                continue
-            group = self.grouping.group_of.get(node)
-            needed = self.needs(group) if group is not None else [v[0] for v in node.inputs]
-            waiting = [n for n in needed if Value(n, 0) not in self.final]
-            if waiting:
-                stack += waiting
-                continue
-            stack.pop()
-            if group is None:
-                self.copy(node)
-            else:
-                self.emit(group)
-
-    def needs(self, group: Group) -> list[Node]:
-        """Return the nodes outside a group that its members read directly, behind views between members too."""
-        found: dict[Node, None] = {}
-        for node, anchor in group.members.items():
-            for k, value in enumerate(node.inputs):
-                at = operand_anchor(node, k, anchor)
-                if k in loose(node) or not (value[0] in group.members or self.is_inner(group, value, at)):
-                    found[value[0]] = None
-        return list(found)
-
-    def is_inner(self, group: Group, value: Value, anchor: Anchor) -> bool:
-        """Tell whether a value is a view of a member that only moves axes, or one number repeated."""
-        node = value[0]
-        if type(node.op) is Constant and node.op.array.ndim == 0:
-            return True
-        found = self.grouping.request(value, anchor)
-        if found is not None and found[0] in group.members:
-            return True
-        source = node
-        while isinstance(source.op, (BroadcastTo, Reshape)):
-            source = source.inputs[0][0]
-        return type(source.op) is Constant and source.op.array.ndim == 0
-
-    def copy(self, node: Node) -> None:
-        inputs = tuple([self.final[v] for v in node.inputs])
-        if inputs == node.inputs:
-            copy = node
-        else:
-            copy = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
-        for k in range(len(node.types)):
-            self.final[Value(node, k)] = Value(copy, k)
-
-    def emit(self, group: Group) -> None:
-        """Emit the region of a group."""
-        outputs = used_outside(self.graph, self.grouping, group)
-        region, operands = region_of(self.grouping, group, outputs, self)
-        last = max(group.members, key=self.grouping.position.__getitem__)
-        inputs = tuple([self.final[v] for v in operands])
-        node = Node(region, inputs, region.body.output_types, last.location, last.scope, last.role, last.replica)
-        for k, member in enumerate(outputs):
-            self.final[Value(member, 0)] = Value(node, k)
-        for member in group.members:
-            # Members seen only inside count as made; nobody reads these entries.
-            self.final.setdefault(Value(member, 0), Value(node, 0))
-
-
-def region_of(
-    grouping: Grouping, group: Group, outputs: Sequence[Node], rebuilder: _Rebuilder
-) -> tuple[Region, list[Value]]:
-    """Return the region of a group with the values it reads from outside."""
-    members = sorted(group.members, key=grouping.position.__getitem__)
-    operands: dict[tuple[Value, Anchor], Value] = {}
-    inner: dict[tuple[Value, Anchor | None], Value] = {}
-    inner_anchors: dict[Node, Anchor] = {}
-
-    def copy(node: Node, inputs: tuple[Value, ...], anchor: Anchor) -> Node:
-        made = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
-        inner_anchors[made] = anchor
-        return made
-
-    def outside_value(value: Value, anchor: Anchor) -> Value:
-        """Return the body's input for a value from outside that lies at `anchor`."""
-        made = operands.get((value, anchor))
-        if made is None:
-            node = value[0]
-            label = f"x{len(operands)}"
-            leaf = Node(Input(label, value.type), (), (value.type,), node.location, node.scope, node.role, 0)
-            made = operands[value, anchor] = Value(leaf, 0)
-            inner_anchors[leaf] = anchor
-        return made
-
-    def inside_value(value: Value, anchor: Anchor) -> Value:
-        """Return the body's value for an operand that lies at `anchor`."""
-        found = inner.get((value, anchor)) or inner.get((value, None))
-        if found is not None:
-            return found
-        node = value[0]
-        if not rebuilder.is_inner(group, value, anchor):
-            return outside_value(value, anchor)
-        if not node.inputs:
-            made = inner[value, anchor] = Value(copy(node, (), anchor), 0)
-            return made
-        below = through_view(node, anchor)
-        if below is None:  # one number, reshaped or repeated
-            below = (NONE,) * node.inputs[0].type.ndim
-        source = inside_value(node.inputs[0], below)
-        made = inner[value, anchor] = Value(copy(node, (source,), anchor), 0)
-        return made
-
-    for node in members:
-        anchor = group.members[node]
-        apart = loose(node)
-        given = tuple(
-            [
-                (outside_value if k in apart else inside_value)(v, operand_anchor(node, k, anchor))
-                for k, v in enumerate(node.inputs)
-            ]
-        )
-        inner[Value(node, 0), None] = Value(copy(node, given, result_anchor(node, anchor)), 0)
-    results = tuple([inner[Value(node, 0), None] for node in outputs])
-    body_inputs = list(operands.values())
-    arguments, result = flat_containers(len(body_inputs), len(results))
-    labels = tuple([f"x{k}" for k in range(len(body_inputs))])
-    names = ("out",) if len(results) == 1 else tuple([f"out{k}" for k in range(len(results))])
-    body = Graph("region", tuple(body_inputs), results, labels, names, arguments, result)
-    anchors = tuple([inner_anchors[node] for node in body.nodes])
-    by_node = dict(zip(body.nodes, anchors, strict=True))
-    reduced = tuple(sorted(group.reduced or ()))
-    made = Region
-    first = results[0]
-    if (
-        not reduced
-        and all(by_node[v.node] == by_node[first.node] for v in body_inputs if v.type == first.type)
-        and not any(loose(node) for node in members)
-    ):
-        made = OverwritingRegion
-    return made(body, tuple(group.frame), reduced, anchors), [value for value, _ in operands]

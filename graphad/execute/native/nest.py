@@ -432,7 +432,7 @@ def _arranged(draft: Nest, outer: list[int], inner: list[int]) -> Nest:
     fixed = {a for i in draft.instructions if isinstance(i.what, Iota) for a in i.along}
     fixed |= {w.axis for i in draft.instructions if isinstance(i.what, Padded) for w in i.what.windows}
     sizes = dict(draft.sizes)
-    vector = _vector_axis(accesses, sizes, outer, inner)
+    vector = _vector_axis(draft, accesses, sizes, [*outer, *inner])
     outer = _ordered(outer, accesses, vector)
     inner = _ordered(inner, accesses, vector)
     outer = _merged(outer, accesses, sizes, fixed)
@@ -467,15 +467,21 @@ def _access_on(access: Access, kept: set[int]) -> Access:
     return replace(access, strides=tuple([s if a in kept else 0 for a, s in enumerate(access.strides)]))
 
 
-def _vector_axis(accesses: Sequence[Access], sizes: dict[int, int], outer: list[int], inner: list[int]) -> int | None:
-    """Choose the axis along which most memory is read and written side by side; of equals the last, and a long one."""
+def _vector_axis(draft: Nest, accesses: Sequence[Access], sizes: dict[int, int], axes: Sequence[int]) -> int | None:
+    """Choose the axis that costs the fewest instructions an element; of equals the last."""
+    elements = max([len(i.along) for i in draft.instructions], default=0)
+    work = sum(i.weight for i in draft.instructions if len(i.along) == elements)
+    lanes = _register_lanes(draft)
     best: tuple[float, int] | None = None
-    for axis in [*outer, *inner]:
-        cost = 0.0
+    for axis in axes:
+        n = sizes[axis]
+        width = min(lanes, 1 << (n.bit_length() - 1))
+        filled = n / (n // width + n % width)
+        cost = work / filled
         for access in accesses:
             stride = access.strides[axis]
-            cost += 0.0 if stride == 0 else 1.0 if stride == 1 else 6.0
-        cost += 4.0 / sizes[axis]
+            # A stride costs an address, a load and an insertion for every lane.
+            cost += 0.1 / filled if stride == 0 else 1.0 / filled if stride == 1 else 2.5
         if best is None or cost <= best[0]:
             best = (cost, axis)
     return None if best is None else best[1]
@@ -501,11 +507,16 @@ def _merged(axes: list[int], accesses: Sequence[Access], sizes: dict[int, int], 
     return result[::-1]
 
 
-def _lane_count(draft: Nest, sizes: dict[int, int], vector: int, reduces: bool) -> int:
+def _register_lanes(draft: Nest) -> int:
+    """Return how many elements of the nest's floats (or widest values) a vector register holds."""
     floats = [bits_of(i.kind) // 8 for i in draft.instructions if i.kind[0] == "f"]
     widths = [bits_of(i.kind) // 8 for i in draft.instructions if i.kind != "bool"]
     width = min(floats) if floats else max(widths, default=1)
-    lanes = host().vector_bytes // max(width, 1)
+    return host().vector_bytes // max(width, 1)
+
+
+def _lane_count(draft: Nest, sizes: dict[int, int], vector: int, reduces: bool) -> int:
+    lanes = _register_lanes(draft)
     heavy = sum(i.weight for i in draft.instructions)
     # Several vectors at once hide the latency of additions; code with long formulas has enough to do.
     lanes *= (4 if reduces else 2) if heavy <= 12 else (2 if reduces and heavy <= 60 else 1)

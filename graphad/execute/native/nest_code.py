@@ -475,9 +475,9 @@ class _Units:
         kept = within.spread(frame.lanes)
         like = Lanes(self.code, access.kind, frame.lanes, "")
         name = f"llvm.masked.load.v{frame.lanes}{access.kind}.p0"
-        self.code.module.declare(name, like.type, ["ptr", "i32", kept.type, like.type])
+        self.code.module.declare(name, like.type, ["ptr", kept.type, like.type])
         at = self._moved(access, address, first.text)
-        arguments = [("ptr", at), ("i32", str(bits_of(access.kind) // 8)), (kept.type, kept.text)]
+        arguments = [(f"ptr align {bits_of(access.kind) // 8}", at), (kept.type, kept.text)]
         return Lanes(
             self.code,
             access.kind,

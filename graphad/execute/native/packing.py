@@ -45,22 +45,40 @@ def order_of(line_stride: int, term_stride: int, count: int) -> str:
     return "terms" if term_stride == 1 else "none"
 
 
-def pack(code: Code, strip: Strip, source: str, line_stride: str, term_stride: str, terms: str, target: str) -> None:
-    """Call the function that packs a strip, entering it into the module unless it is there.
+PARAMETERS = (
+    ("ptr", "source"), ("i64", "line_stride"), ("i64", "term_stride"), ("i64", "terms"),
+    ("ptr", "target"), ("i64", "strips"), ("i64", "step"),
+)  # fmt: skip
+
+TOGETHER = 8
+"""Strips whose lines are neighbours and are copied together, so that whole cache lines are read at once."""
+
+
+def pack(
+    code: Code,
+    strip: Strip,
+    source: str,
+    strides: tuple[str, str],
+    terms: str,
+    target: str,
+    strips: str = "1",
+    step: str = "0",
+) -> None:
+    """Call the function that packs strips, entering it into the module unless it is there.
 
     Args:
         code: where to write the call.
-        strip: the shape.
+        strip: the shape of each.
         source, target: texts of addresses.
-        line_stride, term_stride: texts of strides in elements.
+        strides: texts of the strides of lines and terms, in elements.
         terms: text of the number of terms.
+        strips: text of how many strips, side by side in the source.
+        step: text of the elements from one packed strip to the next.
     """
     if not code.module.has(strip.name):
         Writer(code.module, strip).write()
-    arguments = [
-        ("ptr", source), ("i64", line_stride), ("i64", term_stride), ("i64", terms), ("ptr", target)
-    ]  # fmt: skip
-    code.call("void", strip.name, arguments)
+    given = (source, *strides, terms, target, strips, step)
+    code.call("void", strip.name, [(type_, text) for (type_, _), text in zip(PARAMETERS, given, strict=True)])
 
 
 class Writer:
@@ -68,18 +86,37 @@ class Writer:
 
     def __init__(self, module: Module, strip: Strip) -> None:
         self.strip = strip
-        parameters = [
-            ("ptr", "source"), ("i64", "line_stride"), ("i64", "term_stride"), ("i64", "terms"), ("ptr", "target")
-        ]  # fmt: skip
-        self.code = module.function(strip.name, "void", parameters, "nounwind noinline optsize", "internal")
+        self.code = module.function(strip.name, "void", PARAMETERS, "nounwind noinline optsize", "internal")
+        self.from_ = self.to = ""
 
     def write(self) -> None:
         """Write the whole function."""
         code, strip = self.code, self.strip
         if strip.order == "lines":
-            with code.loop("0", "%terms") as term:
-                self.copy_term(term)
-        elif strip.order == "terms" and strip.lanes > 1:
+            with code.loop("0", "%strips", TOGETHER) as first:
+                limit = code.value(f"add i64 {first}, {TOGETHER}")
+                inside = code.value(f"icmp slt i64 {limit}, %strips")
+                stop = code.value(f"select i1 {inside}, i64 {limit}, i64 %strips")
+                with code.loop("0", "%terms") as term, code.loop(first, stop) as number:
+                    self.choose(number)
+                    self.copy_term(term)
+        else:
+            with code.loop("0", "%strips") as number:
+                self.choose(number)
+                self.one_strip()
+        code.line("ret void")
+
+    def choose(self, number: str) -> None:
+        """Write the addresses of a strip: of its source and of its target."""
+        code, strip = self.code, self.strip
+        lines = code.value(f"mul i64 {number}, {strip.count}")
+        self.from_ = advance(code, strip.kind, "%source", lines, "%line_stride")
+        self.to = advance(code, strip.kind, "%target", number, "%step")
+
+    def one_strip(self) -> None:
+        """Write the packing of a strip whose lines are not neighbours."""
+        code, strip = self.code, self.strip
+        if strip.order == "terms" and strip.lanes > 1:
             whole = code.value(f"and i64 %terms, {-strip.lanes}")
             with code.loop("0", whole, strip.lanes) as term:
                 self.turn(term)
@@ -88,16 +125,15 @@ class Writer:
         else:
             with code.loop("0", "%terms") as term:
                 self.gather_term(term, "%term_stride")
-        code.line("ret void")
 
     def source(self, line: int, term: str, term_stride: str) -> str:
         """Return the address of an element."""
-        at = advance(self.code, self.strip.kind, "%source", term, term_stride)
+        at = advance(self.code, self.strip.kind, self.from_, term, term_stride)
         return advance(self.code, self.strip.kind, at, str(line), "%line_stride")
 
     def target(self, term: str, line: int) -> str:
         """Return the address of a packed element."""
-        at = advance(self.code, self.strip.kind, "%target", term, str(self.strip.width))
+        at = advance(self.code, self.strip.kind, self.to, term, str(self.strip.width))
         return advance(self.code, self.strip.kind, at, str(line), "1")
 
     def zeros(self, term: str) -> None:
@@ -108,7 +144,7 @@ class Writer:
     def copy_term(self, term: str) -> None:
         """Copy one term whose lines are neighbours, in vectors as long as they last."""
         code, strip = self.code, self.strip
-        at = advance(code, strip.kind, "%source", term, "%term_stride")
+        at = advance(code, strip.kind, self.from_, term, "%term_stride")
         line, piece = 0, strip.lanes
         while line < strip.count:
             if line + piece > strip.count:

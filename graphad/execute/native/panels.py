@@ -28,7 +28,10 @@ SECOND_LEVEL = 256 * 1024
 """Bytes of a block of A: half of a second-level cache of 512 KiB."""
 
 MANY_PANELS = 64
-"""Panels from which on copying A pays."""
+"""Panels from which on copying A pays, if its terms are neighbours."""
+
+SOME_PANELS = 16
+"""The same if they are not: each term then lies in another cache line."""
 
 PACKED = 1024 * 1024
 """Bytes of B that are packed together where several chunks of rows read them."""
@@ -103,14 +106,8 @@ def choose_cut(p: Product, vector_bytes: int) -> Cut:
     group = max(PACKED // max(terms * lanes * vectors * item, 1), 1) if chunk < min(block, p.m) else 1
     reuse = -(-min(p.m, block) // rows)
     packs_b = not (p.strides_b[2] == 1 or p.n == 1) or reuse > 2
-    packs_a = not in_line(p) and (panels >= MANY_PANELS or (panels >= FEW_UNITS and collides(p)))
+    packs_a = not in_line(p) and panels >= (MANY_PANELS if p.strides_a[2] == 1 else SOME_PANELS)
     return Cut(lanes, rows, lanes * vectors, terms, block, chunk, group, packs_a, packs_b)
-
-
-def collides(p: Product) -> bool:
-    """Tell whether the terms of A lie so far apart that they compete for the same lines of the first-level cache."""
-    item = 4 if p.kind == "f32" else 8
-    return p.strides_a[2] != 1 and p.strides_a[2] * item % 1024 == 0
 
 
 def in_line(p: Product) -> bool:
@@ -236,8 +233,19 @@ class Writer:
         with code.loop(first, stop, cut.group) as begin:
             end = self.smaller(code.value(f"add i64 {begin}, {cut.group}"), stop)
             if cut.packs_b:
-                self.each_panel(begin, end, lambda columns, panel: self.pack_panel(columns, panel, begin, b, terms))
+                self.pack_group(begin, end, b, terms)
             self.chunks(a, b, c, update, rows, terms, begin, end)
+
+    def pack_group(self, first: str, stop: str, b: View, terms: str) -> None:
+        """Write the packing of a group of panels."""
+        code, cut = self.code, self.cut
+        tail = self.p.n % cut.columns
+        full = self.panels - (1 if tail else 0)
+        end = self.smaller(stop, str(full)) if tail else stop
+        self.pack_panels(cut.columns, first, first, b, terms, code.value(f"sub i64 {end}, {first}"))
+        if tail:
+            with code.when(code.value(f"icmp eq i64 {stop}, {self.panels}")):
+                self.pack_panels(tail, str(full), first, b, terms)
 
     def chunks(self, a: View, b: View, c: View, update: Update, rows: str, terms: str, first: str, stop: str) -> None:
         """Write the loop over chunks of rows for some panels."""
@@ -278,14 +286,15 @@ class Writer:
         place = self.code.value(f"sub i64 {panel}, {first}")
         return View(advance(self.code, "i8", "%scratch", place, str(self.panel_bytes)), str(width), "1")
 
-    def pack_panel(self, columns: int, panel: str, first: str, b: View, terms: str) -> None:
-        """Write the packing of a panel."""
+    def pack_panels(self, columns: int, panel: str, first: str, b: View, terms: str, many: str = "1") -> None:
+        """Write the packing of neighbouring panels of equal width."""
         p, code = self.p, self.code
         packed = self.packed_panel(columns, panel, first)
         source = b.at(code, p.kind, "0", product_text(code, panel, str(self.cut.columns)))
         order = order_of(p.strides_b[2], p.strides_b[1], p.n)
         strip = Strip(p.kind, columns, int(packed.row), self.cut.lanes, order)
-        pack(code, strip, source.address, source.column, source.row, terms, packed.address)
+        step = str(self.panel_bytes // self.item)
+        pack(code, strip, source.address, (source.column, source.row), terms, packed.address, many, step)
 
     def panel(
         self, columns: int, panel: str, first: str, a: View, b: View, c: View, update: Update, rows: str, terms: str
@@ -296,7 +305,7 @@ class Writer:
         c, update = c.at(code, p.kind, "0", column), update.at(code, p.kind, "0", column)
         if cut.packs_b:
             if cut.group == 1 or self.panels == 1:
-                self.pack_panel(columns, panel, first, b, terms)
+                self.pack_panels(columns, panel, first, b, terms)
             b = self.packed_panel(columns, panel, first)
         else:
             b = b.at(code, p.kind, "0", column)
@@ -321,17 +330,17 @@ class Writer:
         order = order_of(p.strides_a[1], p.strides_a[2], p.m)
         done = code.value(f"mul i64 {code.value(f'udiv i64 {rows}, {cut.rows}')}, {cut.rows}")
 
-        def one(count: int, row: str) -> None:
+        def some(count: int, row: str, strips: str) -> None:
             source = a.at(code, p.kind, row, "0")
             target = advance(code, p.kind, self.packed_a, row, terms)
             strip = Strip(p.kind, count, count, cut.lanes, order)
-            pack(code, strip, source.address, source.row, source.column, terms, target)
+            step = product_text(code, str(count), terms)
+            pack(code, strip, source.address, (source.row, source.column), terms, target, strips, step)
 
-        with code.loop("0", done, cut.rows) as row:
-            one(cut.rows, row)
+        some(cut.rows, "0", code.value(f"udiv i64 {done}, {cut.rows}"))
         if p.m % cut.rows:
             with code.when(code.value(f"icmp ne i64 {done}, {rows}")):
-                one(p.m % cut.rows, done)
+                some(p.m % cut.rows, done, "1")
 
     def tiles(self, shape: Tile, tiles: str, row: str, a: View, b: View, c: View, terms: str, update: Update) -> None:
         """Write tiles one below the other, from a row on."""

@@ -6,8 +6,8 @@ What may enter: the order of these steps. Each keeps the values that results hav
 from __future__ import annotations
 
 from graphad.execute.native.addresses import with_checked_addresses
+from graphad.execute.native.bodies import fuse_regions
 from graphad.execute.native.duplication import with_duplicates
-from graphad.execute.native.fusion import fuse_regions
 from graphad.execute.native.opening import open_all
 from graphad.execute.native.window_gradients import with_window_gradients
 from graphad.ir.graph import Graph

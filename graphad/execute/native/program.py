@@ -14,11 +14,12 @@ import numpy as np
 
 from graphad.execute.native import blas, image_lowering  # noqa: F401  # enters its lowerings
 from graphad.execute.native.code import Module
-from graphad.execute.native.kernel import Kernel
 from graphad.execute.native.entry import Entry, entry, possible
 from graphad.execute.native.entry_nesting import known
+from graphad.execute.native.kernel import Kernel
 from graphad.execute.native.lowering import Lowered, lowered, lowered_copy, moves, product_of, separate_batches
 from graphad.execute.native.object_cache import compiled
+from graphad.execute.native.regions import Region
 from graphad.execute.native.target import Loaded, define
 from graphad.execute.native.threads import default_threads, pool
 from graphad.execute.native.walker import ALONE, BARRIER, STEP, StepTable, step_table
@@ -96,6 +97,7 @@ class NativeProgram(Program):
         self._templates: dict[int, Array] = {}
         self._roots: dict[int, tuple[int, int]] = {}
         self._kept: list[Any] = []
+        self._known: dict[Any, Lowered] = {}
         super().__init__(plan, state, arena)
         self._compile()
 
@@ -126,13 +128,25 @@ class NativeProgram(Program):
             return
         if isinstance(node.op, Matmul) and self._bind_batches(node, operands, outs[0]):
             return
-        found = lowered(self.module, node, list(map(self._template, operands)), list(map(self._template, outs)))
+        found = self._lowered(node, list(map(self._template, operands)), list(map(self._template, outs)))
         if found is None:
             super()._bind_step(node)
             return
         for value, out in zip(node.outputs, outs, strict=True):
             self._bound[value] = out
         self._add_native(found, node, operands, outs)
+
+    def _lowered(self, node: Node, operands: Sequence[Array], outs: Sequence[Array]) -> Lowered | None:
+        """Lower a step; regions that share their body and lie in memory alike are looked at once."""
+        if not isinstance(node.op, Region):
+            return lowered(self.module, node, operands, outs)
+        key = (id(node.op), *[x.strides for x in operands], *[x.strides for x in outs])
+        found = self._known.get(key)
+        if found is None:
+            found = lowered(self.module, node, operands, outs)
+            assert found is not None  # whatever is in a region has native code
+            self._known[key] = found
+        return found
 
     def _bind_batches(self, node: Node, operands: Sequence[Array | int], out: Array | int) -> bool:
         """Bind a product of stacks whose matrices do not lie evenly, as one step an index of their leading axes."""
@@ -192,7 +206,7 @@ class NativeProgram(Program):
 
     def _place(self, bound: Array | int) -> Place:
         array = self._template(bound)
-        low, high = np.lib.array_utils.byte_bounds(array) if array.size else (_address(array),) * 2
+        low, high = _byte_bounds(array)
         if isinstance(bound, int):
             slot, at = self._roots[bound]
             start = _address(array)
@@ -307,6 +321,15 @@ class NativeProgram(Program):
 
 def _address(array: Array) -> int:
     return int(array.__array_interface__["data"][0])
+
+
+def _byte_bounds(array: Array) -> tuple[int, int]:
+    """Return the addresses between which the elements of an array lie."""
+    start = _address(array)
+    if array.flags.c_contiguous or not array.size:
+        return start, start + array.nbytes
+    low, high = np.lib.array_utils.byte_bounds(array)
+    return int(low), int(high)
 
 
 def _segments(order: Sequence[Step | HostStep]) -> list[tuple[bool, int, int]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from graphad.execute.native.lanes import Lanes
-from graphad.execute.native.maths.gamma import LOG_ROOT, LOG_ROOT_REST, STIRLING_FROM, gammaln, near_two, stirling
+from graphad.execute.native.lanes import Lanes, load, store
+from graphad.execute.native.maths.gamma import LOG_ROOT, STIRLING_FROM, gammaln, log_near_two, shifted, stirling_rest
 from graphad.execute.native.maths.logarithm import log, log1p
 from graphad.execute.native.maths.rare import where_rare
 
@@ -16,48 +17,80 @@ _STEPS = 5
 def _positive(a: Lanes, b: Lanes) -> Lanes:
     """log(B(a, b)) for f64 a, b > 0.
 
-    With s <= l the arguments and t = s + l: log(Gamma(s)) + log(Gamma(l) / Gamma(t)), the latter without what cancels in
-    Stirling's formula (as in TOMS 708's betaln and algdiv); where s is large too, the former likewise, and what is left
-    has one sign.
+    With s <= l the arguments and t = s + l: log(Gamma(s)) + log(Gamma(l) / Gamma(t)), the latter without what cancels
+    in Stirling's formula (as in TOMS 708's betaln and algdiv); where s is large too, the former likewise, and what is
+    left has one sign.
     """
     swapped = a < b
-    s, l = swapped.select(a, b), swapped.select(b, a)
+    small, large = swapped.select(a, b), swapped.select(b, a)
     # B(s, l) = B(s, l + n) (s + l) / l (s + l + 1) / (l + 1) ...
-    raised = l < STIRLING_FROM
-    numerator, denominator = s + l, l
+    raised = large < STIRLING_FROM
+    numerator, denominator = 1.0 + small / large, large.constant(1.0)
     for k in range(1, _STEPS):
-        numerator, denominator = numerator * (s + (l + float(k))), denominator * (l + float(k))
+        following = large + float(k)
+        numerator, denominator = numerator * (small + following), denominator * following
+    large = raised.select(large + float(_STEPS), large)
+    near = shifted(small)
     numerator, denominator = raised.select(numerator, 1.0), raised.select(denominator, 1.0)
-    l = raised.select(l + float(_STEPS), l)
-    t, ratio = s + l, s / l
-    both = s >= STIRLING_FROM
-    near = near_two(s)
-    numerator, denominator = (
-        near.down.select(numerator, numerator * near.product),
-        near.down.select(denominator * near.product, denominator),
+    quotient = near.down.select(numerator, numerator * near.product) / near.down.select(
+        denominator * near.product, denominator
     )
-    logarithm = log(both.select(ratio, numerator / denominator))
-    first = both.select(s - 0.5, 1.0) * logarithm
-    series = stirling(l) - stirling(t)
-    series = series + both.select(stirling(s) + LOG_ROOT, near.value)
-    second = both.select(s.constant(0.5), s).fma(log(l), both.select(0.0, -s))
-    third = (t - 0.5) * log1p(ratio)
-    return (first - third) - (second - series)
+    both, total, ratio = small >= STIRLING_FROM, small + large, small / large
+    logarithm = log(both.select(ratio, quotient))
+    first = both.select(small - 0.5, 1.0) * logarithm
+    series = (stirling_rest(large) - stirling_rest(total)) + both.select(
+        stirling_rest(small) + LOG_ROOT, log_near_two(near.distance)
+    )
+    second = both.select(small.constant(0.5), small).fma(log(large), both.select(0.0, -small))
+    value = (first - (total - 0.5) * log1p(ratio)) - (second - series)
+    return (large.equals(math.inf) & small.equals(small)).select(-math.inf, value)
+
+
+_FAR = 1e6
+"""An argument is far beyond the other if it is so much larger, and larger than this (Cephes's beta.c)."""
+
+
+def _log_gammas(values: Sequence[Lanes]) -> list[Lanes]:
+    """log|Gamma| of several single numbers, by one piece of code."""
+    code = values[0].code
+    slot = code.slot("double", len(values))
+
+    def place(index: int | str) -> str:
+        return code.value(f"getelementptr double, ptr {slot}, i64 {index}")
+
+    for k, value in enumerate(values):
+        store(value, place(k))
+    with code.loop("0", str(len(values))) as i:
+        address = place(i)
+        store(gammaln(load(code, "f64", address)), address)
+    return [load(code, "f64", place(k)) for k in range(len(values))]
 
 
 def _reflected(a: Lanes, b: Lanes) -> tuple[Lanes]:
-    """log|B(a, b)| where an argument is not positive, SciPy's choices at whole numbers."""
-    whole_a, whole_b = a.equals(a.rint()) & (a <= 0.0), b.equals(b.rint()) & (b <= 0.0)
-    pole, other = whole_a.select(a, b), whole_a.select(b, a)
-    mirrored = (1.0 - pole) - other
-    finite = other.equals(other.rint()) & (mirrored > 0.0)
-    at_pole = gammaln(mirrored) + gammaln(other) - gammaln(mirrored + other)
-    value = gammaln(a) + gammaln(b) - gammaln(a + b)
-    return ((whole_a | whole_b).select(finite.select(at_pole, math.inf), value),)
+    """log|B(a, b)| where an argument is not positive, with SciPy's choices at whole numbers."""
+    pole_a, pole_b = a.equals(a.rint()) & (a <= 0.0), b.equals(b.rint()) & (b <= 0.0)
+    first, second = pole_a.select(b, a), pole_a.select(a, b)
+    # At a whole second argument n <= 0 it is log|B(1 - first - n, first)| where that is one of whole numbers, or inf.
+    pole = pole_a | pole_b
+    mirrored = (1.0 - second) - first
+    infinite = (a + b).abs().equals(math.inf) | (pole & ~(first.equals(first.rint()) & (mirrored > 0.0)))
+    second = pole.select(mirrored, second)
+    swapped = first.abs() < second.abs()
+    small, large = swapped.select(first, second), swapped.select(second, first)
+    gamma_small, gamma_large, gamma_sum = _log_gammas((small, large, small + large))
+    inverse, rest = 1.0 / large, small * (1.0 - small)
+    series = inverse * (rest * inverse).fma((1.0 - 2.0 * small) - rest * inverse, 6.0 * rest) * (1 / 12)
+    far = (large > _FAR) & (large > small.abs() * _FAR)
+    value = far.select(gamma_small - small * log(large) + series, gamma_small + gamma_large - gamma_sum)
+    return (infinite.select(math.inf, value),)
 
 
 def betaln(a: Lanes, b: Lanes) -> Lanes:
-    """log|B(a, b)|: for a, b > 0 the error is below 4 ulp of the result or of 2, whichever is larger."""
+    """log|B(a, b)|; SciPy's infinities.
+
+    For a, b > 0 the error is below 4 ulp of the result or of 2, whichever is larger. For other arguments three
+    logarithms may cancel.
+    """
     wide = a.convert("f64"), b.convert("f64")
     rare = (wide[0] <= 0.0) | (wide[1] <= 0.0)
     (value,) = where_rare(rare, wide, [_positive(*wide)], "graphad_betaln", _reflected)

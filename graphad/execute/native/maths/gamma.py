@@ -22,7 +22,7 @@ from graphad.execute.native.maths.power import log_in_pair
 from graphad.execute.native.maths.rare import where_rare
 from graphad.execute.native.maths.trigonometric import sin_pi, tan_pi
 
-_STIRLING_FROM = 4.25
+STIRLING_FROM = 4.25
 _CENTRE = 0.249755859375
 """Polynomials of 2 + d are by t = d + _CENTRE: so t is about between -1/2 and 1/2, and c[0] almost exact."""
 _LOG_GAMMA = (0.33769249851201305, 0.36048609080137695, -0.08606911458799196, 0.030217802791915174,
@@ -41,12 +41,12 @@ _GAMMA = (0.9191180774480715, 0.2276278502581292, 0.3792739302968341, 0.00323241
 _STIRLING = (0.0833333333333324, -0.0027777777769391557, 0.000793650573333081, -0.0005952119009744839,
              0.0008400741983882288, -0.0018548602360211558, 0.004992827111302703, -0.009810539388623364)  # fmt: skip
 """x (log(Gamma(x)) - (x - 1/2) log(x) + x - log(2 pi)/2) by 1/x^2 for x >= 4.25: error of log(Gamma(x)) 2^-56."""
-_LOG_ROOT, _LOG_ROOT_REST = 0.9189385332046728, -3.878294158067242e-17
+LOG_ROOT, LOG_ROOT_REST = 0.9189385332046728, -3.878294158067242e-17
 """log(2 pi)/2 as a sum of two numbers."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Shifted:
+class Shifted:
     """Gamma(x) = Gamma(2 + distance) * product, or / (product + rest) where `down`, -3/4 <= distance <= 1/4."""
 
     distance: Lanes
@@ -55,7 +55,7 @@ class _Shifted:
     down: Lanes
 
 
-def _shifted(x: Lanes) -> _Shifted:
+def shifted(x: Lanes) -> Shifted:
     """Bring 0 <= x < 4.25 next to 2; the distance is exact."""
     first, second = x - 1.0, x - 2.0
     low, down, up, high = x < 0.25, x < 1.25, x >= 2.25, x >= 3.25
@@ -63,7 +63,7 @@ def _shifted(x: Lanes) -> _Shifted:
     rising = x.fma(x, x)
     rest = low.select(x.fma(x, x - rising), 0.0)
     falling = up.select(high.select(first * second, first), 1.0)
-    return _Shifted(distance, down.select(low.select(rising, x), falling), rest, down)
+    return Shifted(distance, down.select(low.select(rising, x), falling), rest, down)
 
 
 def _in_f64(formula: Callable[[Lanes], Lanes], x: Lanes) -> Lanes:
@@ -71,16 +71,25 @@ def _in_f64(formula: Callable[[Lanes], Lanes], x: Lanes) -> Lanes:
     return formula(x.convert("f64")).convert(x.kind)
 
 
+def log_near_two(distance: Lanes) -> Lanes:
+    """log(Gamma(2 + distance)) for f64 -3/4 <= distance <= 1/4."""
+    return distance * long_polynomial(distance + _CENTRE, _LOG_GAMMA)
+
+
+def stirling_rest(x: Lanes) -> Lanes:
+    """log(Gamma(x)) - (x - 1/2) log(x) + x - log(2 pi)/2 for f64 x >= 4.25."""
+    inverse = 1.0 / x
+    return inverse * polynomial(inverse * inverse, _STIRLING)
+
+
 def _log_gamma(x: Lanes) -> Lanes:
     """log(Gamma(x)) for f64 x >= 0."""
-    large = x >= _STIRLING_FROM
-    near = _shifted(x)
+    large = x >= STIRLING_FROM
+    near = shifted(x)
     logarithm = log(large.select(x, near.product))
     signed = near.down.select(-logarithm, logarithm)
-    small = near.distance.fma(long_polynomial(near.distance + _CENTRE, _LOG_GAMMA), signed)
-    inverse = 1.0 / x
-    series = inverse.fma(polynomial(inverse * inverse, _STIRLING), _LOG_ROOT - 0.5)
-    return large.select((x - 0.5).fma(logarithm - 1.0, series), small)
+    far = (x - 0.5).fma(logarithm - 1.0, stirling_rest(x) + (LOG_ROOT - 0.5))
+    return large.select(far, log_near_two(near.distance) + signed)
 
 
 def _log_gamma_reflected(x: Lanes) -> tuple[Lanes]:
@@ -100,7 +109,7 @@ def gammaln(x: Lanes) -> Lanes:
 
 def _near_two(x: Lanes) -> Lanes:
     """Gamma(x) of f64 0 <= x < 4.25."""
-    near = _shifted(x)
+    near = shifted(x)
     value = long_polynomial(near.distance + _CENTRE, _GAMMA)
     quotient = value / near.product
     # The value is near 1, so that 1 / product is near enough to the quotient; at 0 and below 2^-1024 there is no error.
@@ -117,10 +126,8 @@ def _exponent(x: Lanes) -> tuple[Lanes, Lanes]:
     product = factor * logarithm
     product_rest = factor.fma(logarithm_rest, factor.fma(logarithm, -product))
     total, lost = sum_of_ordered(product, -inside)
-    total, more = sum_of_ordered(total, total.constant(_LOG_ROOT))
-    inverse = 1.0 / inside
-    series = inverse.fma(polynomial(inverse * inverse, _STIRLING), _LOG_ROOT_REST)
-    exponent, last = sum_of_ordered(total, series)
+    total, more = sum_of_ordered(total, total.constant(LOG_ROOT))
+    exponent, last = sum_of_ordered(total, stirling_rest(inside) + LOG_ROOT_REST)
     return exponent, (lost + more) + (product_rest + last)
 
 
@@ -128,14 +135,14 @@ def _gamma(x: Lanes) -> Lanes:
     """Gamma(x) of f64 x >= 0."""
     exponent, rest = _exponent(x)
     far = exp_inside(at_most(exponent, EXP_BOUNDS["f64"].high), rest)
-    return (x >= _STIRLING_FROM).select(far, _near_two(x))
+    return (x >= STIRLING_FROM).select(far, _near_two(x))
 
 
 def _gamma_reflected(x: Lanes) -> tuple[Lanes]:
     """Gamma(x) of f64 x < 0 or -0.0; nan at whole numbers and -inf."""
     size = -x
     exponent, rest = _exponent(size)
-    large = size >= _STIRLING_FROM
+    large = size >= STIRLING_FROM
     # x Gamma(x) is 1 next to 0, where Gamma(x) may be infinite.
     divisor = large.select(size, (size < 2.0**-1000).select(1.0, size * _near_two(size)))
     decay = large.select(exp_inside(at_least(-exponent, EXP_BOUNDS["f64"].low), -rest), 1.0)

@@ -50,7 +50,7 @@ def _zeta(s: int, x: Lanes) -> Lanes:
 
 
 def polygamma(order: int, x: Lanes) -> Lanes:
-    """d^order digamma(x) / dx^order, 1 <= order <= LARGEST_ORDER: below 5 ulp for x > 0.
+    """d^order digamma(x) / dx^order, 1 <= order <= LARGEST_ORDER: below order + 4 ulp for x > 0.
 
     Infinite at 0, -1, -2, ... as SciPy has it: inf for odd orders, -inf for even ones.
     """
