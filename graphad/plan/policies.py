@@ -3,13 +3,15 @@
 The order is played as a cache: before an item runs, what it reads must be there; what was given up is made again, with
 all it needs. Next uses are known, as in Belady's rule, but what a miss costs differs: seconds to make a value again, with
 everything on the way that has been given up as well. A policy weighs these seconds against the bytes that are won
-and the time for which they are. No policy is best everywhere: `cheapest` plays all of them and keeps the cheapest.
+and the time for which they are. A value that nothing reads any more stays while there is room: it may save making others
+from further back. No policy is best everywhere: `cheapest` plays all of them and keeps the cheapest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +56,15 @@ class Stuck:
     needed: int
     held: tuple[int, ...]
 
+
+LARGE = 1_000
+"""Items beyond which a little more than needed is given up at a time, to save looking."""
+
+_GENERATIONS = 3
+"""How far what is read no more is followed to what is."""
+
+_SOON = 16
+"""What is there and read within so many items will not be given up."""
 
 Score = Callable[[float, int, int, float], float]
 """From seconds to make a value again, bytes, items until its next use, seconds of what would have to be made from it:
@@ -113,7 +124,10 @@ class _Cache:
         self.order: list[int] = []
         self.extra = 0.0
         self.ran = bytearray(count)
-        self.known: dict[int, tuple[float, float]] = {}
+        self.known: dict[int, tuple[float, float, int]] = {}
+        self.now = 0
+        self.never = 2 * count + 1
+        self.chunk = limit // 128 if count > LARGE else 0
 
     def run(self) -> Play | Stuck:
         for item in range(len(self.items.sizes)):
@@ -123,6 +137,7 @@ class _Cache:
         return Play(tuple(self.order), self.extra, self.policy)
 
     def _step(self, item: int) -> Stuck | None:
+        self.now = item
         batch = [*self._missing(item), item]
         operands, wanted = self.items.operands, self.wanted
         for each in batch:
@@ -151,14 +166,12 @@ class _Cache:
     def _make(self, item: int, now: int) -> bool:
         items = self.items
         operands, size = items.operands[item], items.sizes[item]
-        taken = 0
-        for operand in items.overwrites[item]:
-            if items.sizes[operand] == size and self._dies(operand, operands.count(operand)):
-                taken = size
-                break
-        excess = self.live + size - taken - self.limit
-        if size and excess > 0 and not self._give_up(excess, now):
-            return False
+        excess = self.live + size - self.limit
+        if size and excess > 0:
+            # What is overwritten is given up without a moment in which both are there.
+            taken = [o for o in items.overwrites[item] if items.sizes[o] == size and self._dies(o, operands.count(o))]
+            if not self._give_up(excess, now, taken[0] if taken else -1):
+                return False
         self.order.append(item)
         if self.ran[item]:
             self.extra += items.seconds[item]
@@ -170,9 +183,6 @@ class _Cache:
         self._changed(item)
         for operand in operands:
             self.wanted[operand] -= 1
-        for operand in (*operands, item):
-            if self.there[operand] and self._dies(operand, 0):
-                self._drop(operand)
         return True
 
     def _dies(self, item: int, reads: int) -> bool:
@@ -185,27 +195,55 @@ class _Cache:
             self.live -= self.items.sizes[item]
             del self.held[item]
 
-    def _give_up(self, excess: int, now: int) -> bool:
-        """Free at least `excess` bytes of what is there and not wanted now."""
+    def _give_up(self, excess: int, now: int, taken: int) -> bool:
+        """Free at least `excess` bytes of what is there and not wanted now, or is `taken` over."""
         sizes, fixed, wanted, score = self.items.sizes, self.items.fixed, self.wanted, self.score
-        while excess > 0:
-            best, least = -1, float("inf")
-            for item in self.held:
-                if wanted[item] or fixed[item]:
-                    continue
-                above, below = self.known.get(item) or self._price(item)
-                worth = score(above, sizes[item], self.users[item][self.next[item]] - now, below)
-                if worth < least:
-                    best, least = item, worth
-            if best < 0:
-                return False
-            excess -= sizes[best]
+        candidates: list[tuple[float, int]] = []
+        for item in self.held:
+            if (wanted[item] and item != taken) or fixed[item]:
+                continue
+            above, below, due = self.known.get(item) or self._price(item)
+            if due <= now and item != taken:
+                above, below, due = self._price(item)
+            worth = score(above, sizes[item], max(due - now, 1), below) if due < self.never else 0.0
+            candidates.append((worth, item))
+        if sum([sizes[item] for _, item in candidates]) < excess:
+            return False
+        if len(candidates) > 8:
+            excess = max(excess, self.chunk)
+        heapify(candidates)
+        freed = 0
+        while freed < excess and candidates:
+            worth, best = heappop(candidates)
+            # What was given up since may have raised its price.
+            above, below, due = self.known.get(best) or self._price(best)
+            risen = score(above, sizes[best], max(due - now, 1), below) if due < self.never else 0.0
+            if candidates and risen > worth and risen > candidates[0][0]:
+                heappush(candidates, (risen, best))
+                continue
+            freed += sizes[best]
             self._drop(best)
             self._changed(best)
         return True
 
-    def _price(self, item: int) -> tuple[float, float]:
-        """Return the seconds to make an item again now, and those of what has been given up and is made from it."""
+    def _due(self, item: int) -> int:
+        """Return when an item is read next; where nothing reads it any more, when what was made from it is."""
+        due = self.never
+        stack, seen = [(item, 0)], {item}
+        while stack:
+            each, depth = stack.pop()
+            if self.next[each] < len(self.users[each]):
+                at = self.users[each][self.next[each]]
+                if each == item or not self.there[each] or at - self.now > _SOON:
+                    due = min(due, at)
+            elif depth < _GENERATIONS:
+                found = [user for user in self.users[each] if user not in seen]
+                seen.update(found)
+                stack += [(user, depth + 1) for user in found]
+        return due
+
+    def _price(self, item: int) -> tuple[float, float, int]:
+        """Return the seconds to make an item again now, those of what was given up and is made from it, and `_due`."""
         seconds, there, ran = self.items.seconds, self.there, self.ran
         above, below = seconds[item], 0.0
         seen: set[int] = set()
@@ -223,8 +261,8 @@ class _Cache:
                 seen.add(each)
                 below += seconds[each]
                 stack += self.users[each]
-        self.known[item] = above, below
-        return above, below
+        found = self.known[item] = above, below, self._due(item)
+        return found
 
     def _changed(self, item: int) -> None:
         """Forget the prices that depend on whether an item is there: those next to it through what is not."""

@@ -109,8 +109,8 @@ def line_of(row: Row, outcome: Outcome) -> Line:
     )
 
 
-def _agree(ours: Taken, other: Taken, tolerance: float) -> bool:
-    return ours.checksum.distance(other.checksum) <= tolerance
+def _agree(ours: Taken | None, other: Taken, tolerance: float) -> bool:
+    return ours is not None and ours.checksum.distance(other.checksum) <= tolerance
 
 
 def _ratios(ours: Taken | None, peer: Taken | None, seconds: float) -> list[float]:

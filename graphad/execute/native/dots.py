@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer
 from graphad.execute.native.lanes import Lanes, constant, load, store
-from graphad.execute.native.microkernel import View, advance, load_lanes, product_text
+from graphad.execute.native.microkernel import Tile, Update, View, advance, finish, load_lanes, product_text
 from graphad.execute.native.packing import Strip, order_of, pack, transposed
 from graphad.execute.native.product_spec import Product
 
@@ -115,12 +115,11 @@ class Writer:
         old = None if old is None else old.at(code, p.kind, row, "0")
         for column in range(p.n):
             x = advance(code, p.kind, b.address, str(column), b.column)
-            sums = self.sums(rows, a, x)
-            self.finish(
-                sums[:rows], c.at(code, p.kind, "0", str(column)), old and old.at(code, p.kind, "0", str(column))
-            )
+            here = c.at(code, p.kind, "0", str(column))
+            there = None if old is None else old.at(code, p.kind, "0", str(column))
+            self.finish(rows, self.sums(rows, a, x), here, there)
 
-    def sums(self, rows: int, a: View, x: str) -> Sequence[Lanes]:
+    def sums(self, rows: int, a: View, x: str) -> Lanes:
         """Write the sums of `rows` rows with one column; returns one lane for each."""
         p, code, lanes = self.p, self.code, self.lanes
         many = max(PARTIAL_SUMS // rows, 1)
@@ -154,18 +153,14 @@ class Writer:
                 add(str(term), term // lanes % many, lanes)
         for term in range(whole, p.k, lanes):
             add(str(term), (term - whole) // lanes, min(lanes, p.k - term))
-        return added_lanes([added(line) for line in sums] + [zero] * (lanes - rows))
+        return added(transposed([added(line) for line in sums] + [zero] * (lanes - rows)))
 
-    def finish(self, sums: Sequence[Lanes], c: View, old: View | None) -> None:
-        """Write what becomes of the sums."""
-        p, code = self.p, self.code
-        for i, value in enumerate(sums):
-            if old is not None:
-                before = load(code, p.kind, advance(code, p.kind, old.address, str(i), old.row)) * p.beta
-                value = value.fma(p.alpha, before)
-            elif p.alpha != 1.0:
-                value = value * p.alpha
-            store(value, advance(code, p.kind, c.address, str(i), c.row))
+    def finish(self, rows: int, sums: Lanes, c: View, old: View | None) -> None:
+        """Write what becomes of the sums of a column, as if it were a row of a tile."""
+        p = self.p
+        tile = Tile(p.kind, 1, rows, self.lanes)
+        addend = None if old is None else View(old.address, "0", old.row)
+        finish(self.code, tile, sums, View(c.address, "0", c.row), 0, 0, Update(p.alpha, p.beta, addend))
 
 
 def added(values: Sequence[Lanes]) -> Lanes:
@@ -174,9 +169,3 @@ def added(values: Sequence[Lanes]) -> Lanes:
     while len(values) > 1:
         values = [values[i] + values[i + 1] if i + 1 < len(values) else values[i] for i in range(0, len(values), 2)]
     return values[0]
-
-
-def added_lanes(vectors: Sequence[Lanes]) -> list[Lanes]:
-    """Return the sums of the lanes of each of a square of vectors."""
-    total = added(transposed(vectors))
-    return [total.lane(i) for i in range(total.count)]

@@ -29,6 +29,8 @@ from graphad.ops.slicing import Pad
 
 CHUNK = 2048
 """Elements along the vector axis that a unit of a nest without reductions covers at most."""
+WIDEST_BLOCK = 256
+"""Columns that one unit sums side by side."""
 PARTIAL = 1 << 14
 """Elements of one partial result where everything is reduced: fixed, so that results do not depend on the threads."""
 CACHED = 10
@@ -183,10 +185,25 @@ class Nest:
                 self.lanes,
                 self.tail,
                 self.passes,
+                self.block,
                 cached(self),
                 self.partial,
             )
         )
+
+    @property
+    def block(self) -> int:
+        """Return the elements along the vector axis of one unit, where lanes do not run along a reduced axis.
+
+        Where one pass goes down columns, a block is wide, so that memory is read in long pieces: its running results
+        lie in memory that stays in the first-level cache. A block does not depend on the number of threads.
+        """
+        if not self.inner or self.vector is None:
+            return CHUNK
+        if self.passes > 1:
+            return self.lanes
+        quarter = self.sizes[self.vector] // 4
+        return max(self.lanes, min(WIDEST_BLOCK, 1 << max(quarter.bit_length() - 1, 0)))
 
     @property
     def partial(self) -> bool:

@@ -18,7 +18,6 @@ from graphad.execute.native.code import Code, Module
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer, size
 from graphad.execute.native.lanes import Lanes, bits_of, constant, element_type, load, store
 from graphad.execute.native.nest import (
-    CHUNK,
     PARTIAL,
     Access,
     Indexed,
@@ -60,12 +59,7 @@ def units(nest: Nest) -> int:
         total *= nest.sizes[axis]
     if nest.vector is None or nest.vector_inside:
         return total
-    return total * -(-nest.sizes[nest.vector] // _block(nest))
-
-
-def _block(nest: Nest) -> int:
-    """Return the elements along the vector axis of a unit whose lanes do not run along a reduced axis."""
-    return nest.lanes if nest.inner else CHUNK
+    return total * -(-nest.sizes[nest.vector] // nest.block)
 
 
 def _sizes(nest: Nest) -> tuple[int, ...]:
@@ -185,6 +179,7 @@ class _Units:
         self.extent = {a: size(code, k) for k, a in enumerate(self.axes)}
         self.late = [self._late(k) for k in range(len(nest.late))]
         self.pointers = [pointer(code, k) for k in range(nest.buffers)]
+        self.moving = self._moving_axes()
         self.kept = cached(nest)
         self.kept_at = self._scratch_places()
         self.whole: dict[int, Lanes] = {}
@@ -192,6 +187,13 @@ class _Units:
         for k, i in enumerate(nest.instructions):
             if isinstance(i.what, Access) and not i.along:
                 self.whole[k] = load(code, i.what.kind, self.pointers[i.what.index])
+
+    def _moving_axes(self) -> tuple[int, ...]:
+        """Return the axes whose positions are not in the addresses that a unit begins with."""
+        nest = self.nest
+        if nest.vector is None or nest.vector_inside or (nest.inner and nest.block == nest.lanes):
+            return nest.inner
+        return (*nest.inner, nest.vector)
 
     def _late(self, k: int) -> str:
         return size(self.code, len(self.axes) + k)
@@ -230,7 +232,7 @@ class _Units:
         code, nest = self.code, self.nest
         limits = [self.extent[a] for a in counted]
         if blocked:
-            block = _block(nest)
+            block = nest.block
             up = code.value(f"add i64 {limits[-1]}, {block - 1}")
             limits[-1] = code.value(f"udiv i64 {up}, {block}")
         counters = [code.slot("i64", align=8) for _ in counted]
@@ -259,8 +261,11 @@ class _Units:
     def _block(self, frame: _Frame, axis: int) -> None:
         """Write a unit that covers a piece of the vector axis."""
         code, nest = self.code, self.nest
-        block = _block(nest)
+        block = nest.block
         start = code.value(f"mul i64 {frame.index[axis]}, {block}")
+        if nest.inner and block > nest.lanes:
+            self._wide_block(frame, axis, start)
+            return
         if nest.inner:
             self._column_block(frame, axis, start)
             return
@@ -305,6 +310,43 @@ class _Units:
         code.jump(after)
         code.place(after)
 
+    def _wide_block(self, frame: _Frame, axis: int, start: str) -> None:
+        """Write a unit that goes down many columns at once, row by row; running results lie in memory."""
+        code, nest = self.code, self.nest
+        stop = self._at_most(code.value(f"add i64 {start}, {nest.block}"), self.extent[axis])
+        span = code.value(f"sub i64 {stop}, {start}")
+        middle = code.value(f"add i64 {start}, {code.value(f'and i64 {span}, {-nest.lanes}')}")
+        pieces = [(start, middle, nest.lanes)] + ([(middle, stop, 1)] if nest.tail else [])
+        self._bases(frame, without=axis)
+        sums = {k: code.slot(f"i{max(bits_of(self._running_kind(k)), 8)}", nest.block) for k in reductions(nest)}
+        with code.loop("0", str(nest.block), nest.lanes) as j:
+            for k, place in sums.items():
+                like = constant(code, self._running_kind(k), 0, nest.lanes)
+                store(identity(nest.instructions[k].what, like), self._sum_at(k, place, j))
+        with self._loops(frame, nest.inner) as row:
+            for first, last, lanes in pieces:
+                with code.loop(first, last, lanes) as j:
+                    inside = _Frame(lanes, {**row.index, axis: j}, frame.base, dict(frame.unit))
+                    self._unit_values(inside, 0)
+                    self._compute(inside, 0)
+                    column = code.value(f"sub i64 {j}, {start}")
+                    for k, place in sums.items():
+                        i = nest.instructions[k]
+                        at = self._sum_at(k, place, column)
+                        value = as_operand(i.what, self._value(inside, i.operands[0])).spread(lanes)
+                        store(joined(i.what, load(code, self._running_kind(k), at, lanes), value), at)
+        for first, last, lanes in pieces:
+            with code.loop(first, last, lanes) as j:
+                column = code.value(f"sub i64 {j}, {start}")
+                found = {
+                    k: load(code, self._running_kind(k), self._sum_at(k, place, column), lanes)
+                    for k, place in sums.items()
+                }
+                self._store_rows(_Frame(lanes, {**frame.index, axis: j}, frame.base, found))
+
+    def _sum_at(self, k: int, place: str, column: str) -> str:
+        return self.code.value(f"getelementptr i{max(bits_of(self._running_kind(k)), 8)}, ptr {place}, i64 {column}")
+
     def _at_most(self, a: str, b: str) -> str:
         less = self.code.value(f"icmp slt i64 {a}, {b}")
         return self.code.value(f"select i1 {less}, i64 {a}, i64 {b}")
@@ -332,7 +374,7 @@ class _Units:
 
     def _inner_address(self, frame: _Frame, access: Access) -> str:
         """Return the address of an access at the current positions of the inner loops."""
-        axes = self.nest.inner if self.nest.inner else ((self.nest.vector,) if self.nest.vector is not None else ())
+        axes = self.moving
         where = [(access.strides[a], frame.index[a]) for a in axes if a in frame.index]
         return self._address(access, frame.base[id(access)], where)
 
@@ -384,28 +426,23 @@ class _Units:
         if isinstance(what, (bool, int, float)):
             return constant(self.code, i.kind, what)
         if isinstance(what, Access):
-            inside = element_level(self.nest, i)
-            address = self._inner_address(frame, what) if inside else frame.base[id(what)]
-            return self._read(frame, what, address)
+            return self._read(frame, what, self._inner_address(frame, what))
         if isinstance(what, Indexed):
-            return self._indexed(frame, what, [self._value(frame, o) for o in i.operands], element_level(self.nest, i))
+            return self._indexed(frame, what, [self._value(frame, o) for o in i.operands])
         if isinstance(what, Padded):
-            return self._padded(frame, what, element_level(self.nest, i))
+            return self._padded(frame, what)
         if isinstance(what, Iota):
             return self._position(frame, i.along, i.kind)
         return elementwise.emit(what, *[self._value(frame, o) for o in i.operands])
 
-    def _place_of(self, frame: _Frame, access: Access, inside: bool) -> str:
-        return self._inner_address(frame, access) if inside else frame.base[id(access)]
-
-    def _indexed(self, frame: _Frame, what: Indexed, positions: Sequence[Lanes], inside: bool) -> Lanes:
+    def _indexed(self, frame: _Frame, what: Indexed, positions: Sequence[Lanes]) -> Lanes:
         """Read at computed positions: as a plain read where all lanes share them, lane by lane elsewhere."""
         offset: Lanes | None = None
         for position, step in zip(positions, what.steps, strict=True):
             part = position * step
             offset = part if offset is None else offset + part
         assert offset is not None
-        address = self._place_of(frame, what.access, inside)
+        address = self._inner_address(frame, what.access)
         if offset.count == 1:
             return self._read(frame, what.access, self._moved(what.access, address, offset.text))
         return self._lane_by_lane(frame, what.access, address, offset)
@@ -428,7 +465,7 @@ class _Units:
         found = Lanes(code, kind, frame.lanes, text)
         return found.differs(0) if access.kind == "bool" else found
 
-    def _padded(self, frame: _Frame, what: Padded, inside: bool) -> Lanes:
+    def _padded(self, frame: _Frame, what: Padded) -> Lanes:
         """Read inside the windows, zero outside; positions outside are moved inside before they are read."""
         nest, access = self.nest, what.access
         within: Lanes | None = None
@@ -437,7 +474,7 @@ class _Units:
             holds, at = self._in_window(frame, window)
             within = holds if within is None else within & holds
             offset = offset + at * window.stride
-        address = self._place_of(frame, access, inside)
+        address = self._inner_address(frame, access)
         if within is None:
             return self._read(frame, access, address)
         whole = [w for w in what.windows if w.axis == nest.vector and w.gap == 0 and w.stride == 1]
@@ -545,7 +582,7 @@ class _Units:
         for k, access in self.nest.stores:
             if not stored_inside(self.nest, access):
                 self._settle(frame, k)
-                self._write(frame, access, self._value(frame, k), frame.base[id(access)])
+                self._write(frame, access, self._value(frame, k), self._inner_address(frame, access))
 
     def _pass(self, frame: _Frame, p: int) -> None:
         nest = self.nest

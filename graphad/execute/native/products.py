@@ -19,7 +19,7 @@ from graphad.execute.native.target import Host, host
 
 __all__ = ["Product", "prefers_loops", "product_kernel"]
 
-BLAS_FROM = 640**3
+BLAS_FROM = 3_000_000_000
 """Multiplications of one member of a batch from which BLAS is as good as generated code, or better."""
 
 BLAS_FROM_WITHOUT_FMA = 8**3

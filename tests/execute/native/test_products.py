@@ -281,7 +281,7 @@ def test_large_products_are_left_to_blas() -> None:
     found = libraries.find()
     if found is None:
         pytest.skip("no BLAS here")
-    product = make_case(1, 700, 700, 700).product
+    product = make_case(1, 1500, 1500, 1500).product
     assert found.convention in products.product_kernel(Module(), product).name
     assert "cblas" not in products.generated_or_blas(Module(), product, None).name
 
