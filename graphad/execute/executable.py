@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,10 @@ from graphad.ir.errors import ExecutionError, SymbolicSizeError
 from graphad.ir.graph import Graph
 from graphad.plan.plan import Plan, plan
 from graphad.tracing.call import convert_leaf, flatten_arguments, size_binding
+
+if TYPE_CHECKING:
+    from graphad.execute.native.profile import Profile
+    from graphad.execute.native.program import NativeProgram
 
 Array = np.ndarray[Any, Any]
 
@@ -116,6 +120,7 @@ class Executable:
         self._result_container = result_container(graph, consumed)
         self._build = builder(self._result_container)
         self._lock = threading.RLock()
+        self._profile: Profile | None = None
         self._running = 0
         self._programs: OrderedDict[tuple[tuple[str, int], ...], Tiers] = OrderedDict()
         self._plans: OrderedDict[tuple[tuple[str, int], ...], Plan] = OrderedDict()
@@ -205,10 +210,65 @@ class Executable:
         return prepared(graph)
 
     def report(self) -> str:
-        """Describe steps, costs, memory, and the largest tensors at the peak with their user lines, as text."""
+        """Describe steps, costs, memory, and the largest tensors at the peak with their user lines, as text.
+
+        Of native code (compiled for this, if need be), also kernels, host steps and expected times, and the measured
+        ones after `profile`.
+        """
         from graphad.execute.report import report
 
-        return report(self.plan)
+        text = report(self.plan, self._executor)
+        program = self._native_program()
+        if program is None:
+            return text
+        from graphad.execute.native.report import report as native_report
+
+        return f"{text}\n{native_report(program, self._profile)}"
+
+    def profile(self, *arguments: Any, repeats: int = 5, **keywords: Any) -> Profile:
+        """Run native code step by step on the arguments of a call; returns the time of each step, op and user line.
+
+        State is as it was before. Raises ExecutionError for the reference executor and for symbolic sizes.
+        """
+        program = self._native_program()
+        if program is None:
+            raise ExecutionError(f"{self._graph.name!r} has no native code to profile: compile it with static sizes")
+        from graphad.execute.native.profile import profile
+
+        leaves = flatten_arguments(self._call_graph, arguments, keywords)
+        with self._alone():
+            self._profile = profile(program, [self._fit(k, leaf) for k, leaf in enumerate(leaves)], repeats)
+        return self._profile
+
+    def llvm_ir(self) -> str:
+        """Return the native code as LLVM IR, as it was generated; ExecutionError where there is none."""
+        return self._code("LLVM IR").module.text()
+
+    def assembly(self) -> str:
+        """Return the native code as assembly of this machine, optimised; ExecutionError where there is none."""
+        text = self._code("assembly").module.text()
+        from graphad.execute.native.target import assembly
+
+        return assembly(text)
+
+    def _code(self, wanted: str) -> NativeProgram:
+        program = self._native_program()
+        if program is None:
+            raise ExecutionError(f"{self._graph.name!r} has no {wanted}: compile it natively, with static sizes")
+        return program
+
+    def _native_program(self) -> NativeProgram | None:
+        """Return the compiled program of a static graph, compiling it now if need be; None for other executors."""
+        if self._executor != "native" or not self._static:
+            return None
+        self._check_state()
+        self.wait()
+        assert self._program is not None
+        from graphad.execute.native.program import NativeProgram
+
+        found = self._program.program
+        assert isinstance(found, NativeProgram)
+        return found
 
     def __repr__(self) -> str:
         size = f"peak {self.peak_bytes:,} bytes" if self._static else "sizes symbolic"

@@ -7,16 +7,17 @@ from graphad.plan.plan import PlacedBuffer, Plan
 from graphad.plan.stats import stats
 
 TOP_TENSORS = 10
+EXECUTORS = {"reference": "reference: NumPy, op by op", "native": "native: machine code"}
 
 
-def report(plan: Plan) -> str:
+def report(plan: Plan, executor: str = "reference") -> str:
     """Return steps, op counts, FLOPs, bytes, the peak, arena against lower bound, and the top tensors at the peak."""
     counts = stats(plan.graph)
     found = plan.lifetimes
     hosts = sum(1 for node in found.steps if node.op.allocates and not node.op.view)
     excess = plan.arena_bytes / plan.lower_bound_bytes - 1 if plan.lower_bound_bytes else 0.0
     lines = [
-        f"executable {plan.graph.name} (reference: NumPy, op by op)",
+        f"executable {plan.graph.name} ({EXECUTORS[executor]})",
         f"  steps          {len(found.steps):,}: {found.in_place:,} in place, {hosts:,} with temporaries of their own",
         f"  ops            {', '.join(f'{name} {times}' for name, times in counts.by_op.items()) or 'none'}",
         f"  FLOPs          {counts.flops:,}",

@@ -72,14 +72,12 @@ what keeping it is worth; the least is given up first.
 """
 
 POLICIES: dict[str, Score] = {
-    "seconds a byte, root of wait": lambda seconds, size, wait, below: seconds / (size * wait**0.5),
     "gap a byte, root of wait": lambda seconds, size, wait, below: (seconds + below) / (size * wait**0.5),
-    "half gap a byte, root of wait": lambda seconds, size, wait, below: (seconds + 0.5 * below) / (size * wait**0.5),
-    "uneven gaps": lambda seconds, size, wait, below: seconds * (seconds + below) ** 0.5 / (size * wait),
-    "merged gaps": lambda seconds, size, wait, below: seconds * (seconds + below) / (size * wait),
-    "squared seconds": lambda seconds, size, wait, below: seconds**2 / (size * wait**0.5),
     "seconds a byte": lambda seconds, size, wait, below: seconds / size,
-    "farthest next use": lambda seconds, size, wait, below: 1.0 / wait,
+    "half gap a byte, root of wait": lambda seconds, size, wait, below: (seconds + 0.5 * below) / (size * wait**0.5),
+    "seconds a byte, root of wait": lambda seconds, size, wait, below: seconds / (size * wait**0.5),
+    "uneven gaps": lambda seconds, size, wait, below: seconds * (seconds + below) ** 0.5 / (size * wait),
+    "squared seconds": lambda seconds, size, wait, below: seconds**2 / (size * wait**0.5),
 }
 """By name. The roots and products are what comes closest to binomial checkpointing on chains (Griewank & Walther)."""
 
@@ -237,7 +235,7 @@ class _Cache:
                 if each == item or not self.there[each] or at - self.now > _SOON:
                     due = min(due, at)
             elif depth < _GENERATIONS:
-                found = [user for user in self.users[each] if user not in seen]
+                found = [user for user in self.users[each] if user not in seen and self.ran[user]]
                 seen.update(found)
                 stack += [(user, depth + 1) for user in found]
         return due

@@ -36,7 +36,7 @@ STEP = 1e-7
 TRIES = 6
 """Limits that are played until the placed arena fits."""
 
-ALL_POLICIES_UP_TO = 1_000
+ALL_POLICIES_UP_TO = 500
 """Items that all policies are played on; the first few only, beyond."""
 
 Updates = Mapping[int, int | None]

@@ -1,8 +1,8 @@
 """Addresses in native graphs: positions checked once, then read and written without a second look.
 
 What may enter: what turns ops that index by tensors, and may refuse their positions, into ops that cannot fail, and one
-`Guard` a set of positions that stops the run where one is outside. A read or a sum of updates at one column a row becomes
-a comparison with the column's number, which fuses with whatever surrounds it.
+`Guard` a set of positions that stops the run where one is outside. A read or a sum of updates at one column a row
+becomes a comparison with the column's number, which fuses with whatever surrounds it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from graphad.ir.emit import apply, emission
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
-from graphad.ir.op import General
+from graphad.ir.op import General, Op
 from graphad.ir.types import TensorType
 from graphad.ops import (
     broadcast_to,
@@ -102,7 +102,7 @@ class SafeScatterSet(ScatterSet, abstract=True):
         return None
 
 
-SAFE = {Gather: SafeGather, ScatterAdd: SafeScatterAdd, ScatterSet: SafeScatterSet}
+SAFE: dict[type[Op], type[Op]] = {Gather: SafeGather, ScatterAdd: SafeScatterAdd, ScatterSet: SafeScatterSet}
 
 
 def with_checked_addresses(graph: Graph) -> Graph:

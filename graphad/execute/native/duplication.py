@@ -1,4 +1,4 @@
-"""Duplication: values computed again where they are needed, instead of being stored by one loop nest and read by another.
+"""Duplication: values computed again where they are needed, instead of stored by one loop nest and read by another.
 
 A loop nest that reads several large values which another made from fewer ones reads those fewer ones instead, where
 the instructions cost less than the memory traffic. The copies go into the nest that needs them; the order of every

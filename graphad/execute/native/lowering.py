@@ -212,7 +212,7 @@ def separate_batches(operands: Sequence[Array], result: Array) -> int:
 
 
 def _first(x: Array, axes: int) -> Array:
-    return x[(0,) * axes]
+    return np.asarray(x[(0,) * axes])
 
 
 def _stacked(x: Array) -> Array | None:

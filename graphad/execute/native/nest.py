@@ -80,8 +80,7 @@ class Instruction:
     """One value of the nest.
 
     Attributes:
-        what: an `Access`, `Indexed` or `Padded` (load), an `Op` (elementwise, cast, reduction, positions), a Python number (constant), or an
-            int wrapped in `Late` (a constant that comes with the sizes).
+        what: a load (`Access`, `Indexed`, `Padded`), an `Op`, a Python number (constant), or a `Late` constant.
         operands: positions of earlier instructions.
         kind: of the result.
         along: the frame axes that the value lies along.

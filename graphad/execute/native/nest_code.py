@@ -415,7 +415,7 @@ class _Units:
     # Values.
 
     def _value(self, frame: _Frame, k: int) -> Lanes:
-        """Return the value of an instruction: known, or computed here from its operands (which are known or constant)."""
+        """Return the value of an instruction: known, or computed here from its operands."""
         found = self.whole.get(k) or frame.unit.get(k) or frame.inner.get(k)
         if found is not None:
             return found

@@ -6,6 +6,7 @@ becomes: kernels that machine code walks through, thread by thread, or a call in
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,7 @@ class NativeProgram(Program):
         self._roots: dict[int, tuple[int, int]] = {}
         self._kept: list[Any] = []
         self._known: dict[Any, Lowered] = {}
+        self._seconds: list[list[float]] | None = None
         super().__init__(plan, state, arena)
         self._compile()
 
@@ -108,7 +110,7 @@ class NativeProgram(Program):
         types = [v.type for k, v in enumerate(graph.inputs) if k not in self._state]
         types += graph.output_types[: self.plan.results]
         for slot, type_ in enumerate(types):
-            self._templates[slot] = np.empty(type_.shape, type_.dtype)  # type: ignore[arg-type]  # static
+            self._templates[slot] = np.empty(type_.shape, type_.dtype)
             self._roots[slot] = (slot, 0)
         super()._bind_steps()
 
@@ -310,8 +312,50 @@ class NativeProgram(Program):
             bases = np.array([_address(x) for x in (*inputs, *results)], np.uint64)
             self._table[self._cells] = bases[self._cell_slots] + self._cell_offsets
 
+    @property
+    def used_threads(self) -> int:
+        """Return how many threads a call uses at most."""
+        return self._steps.threads
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Return the bytes of workspace that are held beside the arena."""
+        return int(self._steps.scratch.nbytes) + sum(int(x.nbytes) for x in self._kept)
+
+    def timed(self, inputs: Sequence[Array], repeats: int) -> list[list[float]]:
+        """Run the steps one by one on the arguments of a call, several times; returns the seconds of each.
+
+        State is put back afterwards.
+        """
+        kept = {position: array.copy() for position, array in self._state.items()}
+        self._seconds = [[] for _ in self.order]
+        try:
+            for _ in range(repeats):
+                super().run(inputs)
+                for position, array in kept.items():
+                    np.copyto(self._state[position], array)
+            return list(self._seconds)
+        finally:
+            self._seconds = None
+
+    def _execute_timed(self, seconds: list[list[float]]) -> None:
+        done = {True: 0, False: 0}
+        for number, item in enumerate(self.order):
+            native = isinstance(item, Step)
+            at = done[native]
+            done[native] += 1
+            begin = time.perf_counter()
+            if native:
+                self._pool.run(self._steps, at, at + 1)
+            else:
+                self._make_calls(self._calls[at : at + 1], self._nodes[at : at + 1])
+            seconds[number].append(time.perf_counter() - begin)
+
     def _execute(self, given: Sequence[Any]) -> None:
         self._patch(given[: self._inputs], given[self._inputs : self._inputs + len(self._results)])
+        if self._seconds is not None:
+            self._execute_timed(self._seconds)
+            return
         for native, first, last in self._segments:
             if native:
                 self._pool.run(self._steps, first, last)

@@ -83,6 +83,11 @@ def object_code(module: llvm.ModuleRef) -> bytes:
     return bytes(target_machine().emit_object(module))
 
 
+def assembly(text: str) -> str:
+    """Return LLVM IR, optimised, as assembly of the host."""
+    return str(target_machine().emit_assembly(optimized(text)))
+
+
 class Loaded:
     """Object code in memory: `address(name)` finds a function. The code stays as long as this object."""
 

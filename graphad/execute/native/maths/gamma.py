@@ -95,7 +95,9 @@ def _log_gamma(x: Lanes) -> Lanes:
 def _log_gamma_reflected(x: Lanes) -> tuple[Lanes]:
     """log|Gamma(x)| for f64 x < 0."""
     size = -x
-    value = math.log(math.pi) - log(sin_pi(size).abs()) - _log_gamma(1.0 + size)
+    tiny = size < 2.0**-1000
+    sine = tiny.select(size, sin_pi(size).abs() * (1 / math.pi))
+    value = -log(sine) - _log_gamma(1.0 + size)
     return (size.equals(size.rint()).select((size < math.inf).select(size.constant(math.inf), x), value),)
 
 

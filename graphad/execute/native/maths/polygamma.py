@@ -52,16 +52,17 @@ def _zeta(s: int, x: Lanes) -> Lanes:
 def polygamma(order: int, x: Lanes) -> Lanes:
     """d^order digamma(x) / dx^order, 1 <= order <= LARGEST_ORDER: below order + 4 ulp for x > 0.
 
-    Infinite at 0, -1, -2, ... as SciPy has it: inf for odd orders, -inf for even ones.
+    For x < 0 the error is small beside order! / d^(order + 1), d the distance of the nearest whole number. It is
+    infinite at 0, -1, -2, ... as SciPy has it: inf for odd orders, -inf for even ones.
     """
     s = order + 1
 
     def reflected(x: Lanes) -> tuple[Lanes]:
-        # The terms below 0 are those of 1 - f up to -x, f being what x is above a whole number.
-        part = x - x.intrinsic("floor")
-        below = _zeta(s, 1.0 - part) - _zeta(s, 1.0 - x)
-        value = _zeta(s, part) + (below if s % 2 == 0 else -below)
-        return (part.equals(0.0).select(math.inf, (x > -math.inf).select(value, math.inf)),)
+        # Both parts are exact where they are small. The terms below 0 are those of `under` up to -x.
+        over, under = x - x.intrinsic("floor"), x.intrinsic("ceil") - x
+        below = _zeta(s, under) - _zeta(s, 1.0 - x)
+        value = _zeta(s, over) + (below if s % 2 == 0 else -below)
+        return (over.equals(0.0).select(math.inf, (x > -math.inf).select(value, math.inf)),)
 
     wide = x.convert("f64")
     usual = _zeta(s, wide)
