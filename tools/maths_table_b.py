@@ -201,7 +201,7 @@ POLYGAMMAS = tuple(
         functools.partial(mpmath.psi, order),
         "eight terms, then Euler and Maclaurin's series; f32: in f64",
         (((0, 5),), ((5, 100),), ((0, 1e6),)),
-        order + 4,
+        order + 6,
         random_bits=False,
     )
     for order in (1, 2, 3, 10)
@@ -339,7 +339,7 @@ CASES = (
         _log_beta,
         "recurrence to a >= 4.25, Stirling's formula without what cancels (TOMS 708); units of 2 at least; f32: in f64",
         (((0, 5), (0, 5)), ((0, 5), (5, 100)), ((4, 100), (4, 100)), ((0, 1e6), (0, 1e6))),
-        4,
+        6,
         random_bits=False,
         least=2.0,
     ),

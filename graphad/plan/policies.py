@@ -1,10 +1,10 @@
 """Policies: which values to give up, and make again later, so that a fixed order of items stays within a limit.
 
 The order is played as a cache: before an item runs, what it reads must be there; what was given up is made again, with
-all it needs. Next uses are known, as in Belady's rule, but what a miss costs differs: seconds to make a value again, with
-everything on the way that has been given up as well. A policy weighs these seconds against the bytes that are won
-and the time for which they are. A value that nothing reads any more stays while there is room: it may save making others
-from further back. No policy is best everywhere: `cheapest` plays all of them and keeps the cheapest.
+all it needs. Next uses are known, as in Belady's rule, but what a miss costs differs: the seconds to make a value
+again, with everything on the way that has been given up as well. A policy weighs these seconds against the bytes that
+are won and the time for which they are. A value that nothing reads any more stays while there is room: it may save
+making others from further back. No policy is best everywhere: `cheapest` plays them all and keeps the cheapest.
 """
 
 from __future__ import annotations

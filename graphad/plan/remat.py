@@ -18,7 +18,7 @@ from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
 from graphad.ir.types import TensorType
-from graphad.plan.arena import aligned
+from graphad.plan.arena import ALIGNMENT, aligned
 from graphad.plan.buffers import Buffers, Home, byte_size, find_buffers
 from graphad.plan.plan import Plan, plan
 from graphad.plan.policies import POLICIES, Items, Play, Stuck, cheapest
@@ -171,16 +171,24 @@ class _Search:
         """Return the cheapest plan found within a budget of arena and results."""
         room = budget - self.start.result_bytes
         best: Budgeted | None = None
-        limit = room
+        limit, above = room, 0
         for _ in range(TRIES):
             found = self._at(limit) if limit > 0 else None
             if not isinstance(found, Budgeted):
                 break
-            if found.plan.peak_bytes <= budget:
+            arena = found.plan.arena_bytes
+            if arena > room:
+                # The arena is above what the play counted: alignment, views, places that do not fit.
+                above = limit
+                limit = min(limit * room // arena, limit - ALIGNMENT)
+                if best is not None:
+                    break
+                continue
+            if best is None or found.seconds < best.seconds:
                 best = found
+            if arena * 50 > room * 49 or not above:
                 break
-            # The arena is above what the play counted: alignment, views, places that do not fit.
-            limit = min(limit * room // found.plan.arena_bytes, limit - 64)
+            limit = (limit + above) // 2
         if best is None:
             best = self._smallest()
             if best.plan.peak_bytes > budget:

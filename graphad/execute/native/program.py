@@ -21,7 +21,7 @@ from graphad.execute.native.kernel import Kernel
 from graphad.execute.native.lowering import Lowered, lowered, lowered_copy, moves, product_of, separate_batches
 from graphad.execute.native.object_cache import compiled
 from graphad.execute.native.regions import Region
-from graphad.execute.native.target import Loaded, define
+from graphad.execute.native.target import LIGHT, Loaded, define
 from graphad.execute.native.threads import default_threads, pool
 from graphad.execute.native.walker import ALONE, BARRIER, STEP, StepTable, step_table
 from graphad.execute.reference import Program, aligned_empty
@@ -226,7 +226,7 @@ class NativeProgram(Program):
             if library is not None:
                 define(library.symbols())
                 pool().quiet(library.get_threads, library.set_threads)
-            self._loaded = compiled(self.module.text())
+            self._loaded = compiled(self.module.text(), LIGHT)
         self._lay_out(steps)
 
     def _lay_out(self, steps: Sequence[Step]) -> None:

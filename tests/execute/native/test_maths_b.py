@@ -164,8 +164,12 @@ def _reflected_terms(name: str, operands: list[float]) -> float:
         return float(math.factorial(order) * abs(x - round(x)) ** -(order + 1.0)) if x != round(x) else 0.0
     if name == "digamma":
         return abs(float(mpmath.pi / mpmath.tan(mpmath.pi * mpmath.mpf(x)))) + 3
-    if name in ("gammaln", "betaln"):
-        return 3.0 + sum(abs(float(special.gammaln(v))) for v in (*operands, sum(operands)) if name == "betaln")
+    if name == "gammaln":
+        return 3.0
+    if name == "betaln":
+        # The logarithms of the gamma function at the arguments, or, where these are poles, at mirrored ones.
+        found = special.gammaln([*operands, sum(operands), *(1 + abs(v) for v in (*operands, sum(operands)))])
+        return float(np.abs(found[np.isfinite(found)]).sum()) + 3.0
     return 0.0
 
 

@@ -88,7 +88,7 @@ def _reflected(a: Lanes, b: Lanes) -> tuple[Lanes]:
 def betaln(a: Lanes, b: Lanes) -> Lanes:
     """log|B(a, b)|; SciPy's infinities.
 
-    For a, b > 0 the error is below 4 ulp of the result or of 2, whichever is larger. For other arguments three
+    For a, b > 0 the error is below 6 ulp of the result or of 2, whichever is larger. For other arguments three
     logarithms may cancel.
     """
     wide = a.convert("f64"), b.convert("f64")

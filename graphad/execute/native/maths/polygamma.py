@@ -50,7 +50,7 @@ def _zeta(s: int, x: Lanes) -> Lanes:
 
 
 def polygamma(order: int, x: Lanes) -> Lanes:
-    """d^order digamma(x) / dx^order, 1 <= order <= LARGEST_ORDER: below order + 4 ulp for x > 0.
+    """d^order digamma(x) / dx^order, 1 <= order <= LARGEST_ORDER: below order + 6 ulp for x > 0.
 
     For x < 0 the error is small beside order! / d^(order + 1), d the distance of the nearest whole number. It is
     infinite at 0, -1, -2, ... as SciPy has it: inf for odd orders, -inf for even ones.
