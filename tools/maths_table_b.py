@@ -114,7 +114,9 @@ def _ulps(case: Case, y: Array, exact: Array) -> Array:
 
 
 def _log_beta(a: Number, b: Number) -> Number:
-    return _log_gamma(a) + _log_gamma(b) - _log_gamma(a + b)
+    # The three logarithms cancel down to the smaller argument.
+    with mpmath.workprec(200 + 2 * max(0, mpmath.frexp(a)[1], mpmath.frexp(b)[1])):
+        return _log_gamma(a) + _log_gamma(b) - _log_gamma(a + b)
 
 
 def _polygamma(order: int, x: Array) -> Array:

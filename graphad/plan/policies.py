@@ -58,7 +58,10 @@ class Stuck:
 
 
 LARGE = 1_000
-"""Items beyond which a little more than needed is given up at a time, to save looking."""
+"""Items beyond which a little more than needed is given up at a time, to save looking, and prices are rough."""
+
+_FAR = 32
+"""How many values that are not there a rough price goes through."""
 
 _GENERATIONS = 3
 """How far what is read no more is followed to what is."""
@@ -125,7 +128,8 @@ class _Cache:
         self.known: dict[int, tuple[float, float, int]] = {}
         self.now = 0
         self.never = 2 * count + 1
-        self.chunk = limit // 128 if count > LARGE else 0
+        self.chunk = limit // 64 if count > LARGE else 0
+        self.far = _FAR if count > LARGE else count
 
     def run(self) -> Play | Stuck:
         for item in range(len(self.items.sizes)):
@@ -246,14 +250,15 @@ class _Cache:
         above, below = seconds[item], 0.0
         seen: set[int] = set()
         stack = [o for o in self.items.operands[item] if not there[o]]
-        while stack:
+        while stack and len(seen) < self.far:
             each = stack.pop()
             if each not in seen:
                 seen.add(each)
                 above += seconds[each]
                 stack += [o for o in self.items.operands[each] if not there[o]]
         stack = list(self.users[item])
-        while stack:
+        most = len(seen) + self.far
+        while stack and len(seen) < most:
             each = stack.pop()
             if each not in seen and ran[each] and not there[each] and self.next[each] < len(self.users[each]):
                 seen.add(each)
@@ -271,7 +276,7 @@ class _Cache:
         there, users, operands = self.there, self.users, self.items.operands
         seen = {item}
         stack = [*users[item], *operands[item]]
-        while stack:
+        while stack and len(seen) < 2 * self.far:
             each = stack.pop()
             if each in seen:
                 continue

@@ -21,7 +21,7 @@ from graphad.ir.types import TensorType
 from graphad.plan.arena import ALIGNMENT, aligned
 from graphad.plan.buffers import Buffers, Home, byte_size, find_buffers
 from graphad.plan.plan import Plan, plan
-from graphad.plan.policies import POLICIES, Items, Play, Stuck, cheapest
+from graphad.plan.policies import LARGE, POLICIES, Items, Play, Stuck, cheapest
 from graphad.plan.schedule import overwritable
 
 FLOPS = 5e10
@@ -34,10 +34,10 @@ STEP = 1e-7
 """Seconds that a step takes at least."""
 
 TRIES = 6
-"""Limits that are played until the placed arena fits."""
+"""Limits that are played to bring the placed arena close to the budget, from below; two for large graphs."""
 
 ALL_POLICIES_UP_TO = 500
-"""Items that all policies are played on; the first few only, beyond."""
+"""Items that all policies are played on; beyond, the first two."""
 
 Updates = Mapping[int, int | None]
 
@@ -164,31 +164,38 @@ class _Search:
         self.steps = sorted(made)
         self.items = _items(start, self.buffers, self.steps, made)
         self.tried: dict[int, Budgeted | Stuck] = {}
-        few = len(self.steps) > ALL_POLICIES_UP_TO
-        self.policies = tuple(POLICIES)[:2] if few else tuple(POLICIES)
+        count = len(self.steps)
+        self.policies = tuple(POLICIES)[: len(POLICIES) if count <= ALL_POLICIES_UP_TO else 2]
+        self.tries = TRIES if count <= LARGE else 2
 
     def within(self, budget: int) -> Budgeted:
         """Return the cheapest plan found within a budget of arena and results."""
         room = budget - self.start.result_bytes
         best: Budgeted | None = None
-        limit, above = room, 0
-        for _ in range(TRIES):
+        limit, below, above = room, 0, 0  # what is played, the last limit that kept the budget, the last that did not
+        for played in range(TRIES):
+            if best is not None and played >= self.tries:
+                break
             found = self._at(limit) if limit > 0 else None
             if not isinstance(found, Budgeted):
                 break
             arena = found.plan.arena_bytes
-            if arena > room:
+            if arena <= room:
+                below = limit
+                if best is None or found.seconds < best.seconds:
+                    best = found
+            else:
                 # The arena is above what the play counted: alignment, views, places that do not fit.
                 above = limit
-                limit = min(limit * room // arena, limit - ALIGNMENT)
-                if best is not None:
-                    break
-                continue
-            if best is None or found.seconds < best.seconds:
-                best = found
-            if arena * 50 > room * 49 or not above:
+            if 0 < room - arena < room // 50:
                 break
-            limit = (limit + above) // 2
+            if below and above:
+                limit = (below + above) // 2
+            elif above:
+                limit = min(limit * room // arena, limit - ALIGNMENT)
+            else:
+                # It is below: what the play keeps in case it is wanted again may never be.
+                limit = limit * room // max(arena, 1)
         if best is None:
             best = self._smallest()
             if best.plan.peak_bytes > budget:

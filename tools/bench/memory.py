@@ -1,6 +1,9 @@
 """Memory: how close the planner comes to its bounds.
 
 python tools/bench/memory.py --minimalloc [SECONDS]   the instances of MiniMalloc, against their capacity
+python tools/bench/memory.py --orders                 training graphs: program order, the order found, its bound
+python tools/bench/memory.py --chain                  recomputation in a chain of 64 layers, against the optimum
+python tools/bench/memory.py --budgets                a transformer of 8 blocks at shares of its peak
 """
 
 from __future__ import annotations
@@ -12,13 +15,21 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "plan")]
+
+from training_graphs import chain, cnn, mlp, transformer  # noqa: E402
 
 from graphad.plan.arena import place_intervals  # noqa: E402
-from graphad.plan.lifetimes import live_bytes  # noqa: E402
+from graphad.plan.lifetimes import lifetimes, live_bytes  # noqa: E402
+from graphad.plan.plan import plan  # noqa: E402
+from graphad.plan.policies import Items, Play, cheapest  # noqa: E402
+from graphad.plan.remat import remat_curve  # noqa: E402
+from graphad.plan.schedule import Schedule, program_order, schedule  # noqa: E402
 
 MINIMALLOC = ROOT.parent / "shared" / "data" / "minimalloc"
 CAPACITY = 1_048_576
+OPTIMAL = {32: 97, 16: 113, 12: 117, 8: 157, 6: 201}
+"""Forward steps of a chain of 64 layers within so many slots."""
 
 
 def minimalloc(seconds: float) -> None:
@@ -38,13 +49,85 @@ def minimalloc(seconds: float) -> None:
     print(f"mean {sum(ratios) / len(ratios):.4f}, max {max(ratios):.4f} of the capacity")
 
 
+def orders() -> None:
+    """Print steps, live peaks of program order and of the order found, the proven bound, and seconds."""
+    graphs = {
+        "chain of 36": chain(36),
+        "mlp": mlp(),
+        "cnn": cnn(),
+        **{f"transformer, {n} blocks": transformer(n) for n in (1, 2, 3, 4, 8)},
+    }
+    print(f"{'graph':24s} {'steps':>6s} {'program':>12s} {'found':>12s} {'/ bound':>8s} {'proven':>7s} {'seconds':>8s}")
+    for name, graph in graphs.items():
+        begin = time.perf_counter()
+        found = schedule(graph)
+        spent = time.perf_counter() - begin
+        live = [
+            max(
+                live_bytes(
+                    [f.starts[b] for b in f.arena_buffers],
+                    [f.ends[b] for b in f.arena_buffers],
+                    [f.sizes[b] for b in f.arena_buffers],
+                    len(f.steps),
+                ).tolist()
+            )
+            for f in (lifetimes(Schedule(graph, nodes)) for nodes in (program_order(graph), found.nodes))
+        ]
+        assert found.peak is not None and found.bound is not None
+        print(
+            f"{name:24s} {len(found.nodes):6d} {live[0]:12d} {live[1]:12d} {found.peak / found.bound:8.4f} "
+            f"{'yes' if found.optimal else 'no':>7s} {spent:8.2f}"
+        )
+
+
+def chains(layers: int = 64) -> None:
+    """Print slots, forward steps, the optimum and the ratio: each value takes a slot, a step back overwrites."""
+    operands: list[tuple[int, ...]] = [(k - 1,) if k else () for k in range(layers)]
+    for k in reversed(range(layers)):
+        after = (len(operands) - 1,) if len(operands) > layers else ()
+        operands.append((*after, *((k - 1,) if k else ())))
+    count = len(operands)
+    taken: list[tuple[int, ...]] = [(k - 1,) if k > layers else () for k in range(count)]
+    items = Items(operands, [1] * count, [1.0] * layers + [0.0] * layers, [k == count - 1 for k in range(count)], taken)
+    print(f"{'slots':>5s} {'steps':>6s} {'optimum':>8s} {'ratio':>6s}  policy")
+    for slots, optimal in OPTIMAL.items():
+        found = cheapest(items, slots)
+        assert isinstance(found, Play)
+        steps = layers + round(found.extra)
+        print(f"{slots:5d} {steps:6d} {optimal:8d} {steps / optimal:6.3f}  {found.policy}")
+
+
+def budgets() -> None:
+    """Print budget, planned peak, extra operations and seconds of planning for a transformer of 8 blocks."""
+    graph = transformer(8, d=256, heads=4, seq=128, batch=8, vocab=1000)
+    peak = plan(graph).peak_bytes
+    shares = (1.0, 0.75, 0.5, 0.4, 0.3, 0.25, 0.2)
+    begin = time.perf_counter()
+    points = remat_curve(graph, [int(peak * share) for share in shares])
+    spent = time.perf_counter() - begin
+    print(f"transformer of 8 blocks, d 256, seq 128, batch 8: {peak / 1e6:.1f} MB; the curve took {spent:.1f} s")
+    print(f"{'budget':>8s} {'peak MB':>8s} {'FLOPs':>8s} {'nodes':>6s}")
+    for share, point in zip(shares, points, strict=True):
+        if point.peak is None:
+            print(f"{share:8.0%} none fits")
+            continue
+        more = point.extra_flops / (point.flops - point.extra_flops)
+        print(f"{share:8.0%} {point.peak / 1e6:8.1f} {more:+8.2%} {point.recomputed:6d}")
+
+
 def main() -> None:
     """Print the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minimalloc", type=float, nargs="?", const=1.9, metavar="SECONDS")
+    tables = {"orders": orders, "chain": chains, "budgets": budgets}
+    for name, table in tables.items():
+        parser.add_argument(f"--{name}", action="store_const", const=table)
     arguments = parser.parse_args()
     if arguments.minimalloc is not None:
         minimalloc(arguments.minimalloc)
+    for name in tables:
+        if table := getattr(arguments, name):
+            table()
 
 
 if __name__ == "__main__":

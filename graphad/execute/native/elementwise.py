@@ -18,6 +18,7 @@ import numpy as np
 from graphad.execute.native import conversions, floats, integers
 from graphad.execute.native.lanes import Lanes
 from graphad.execute.native.maths import (
+    beta,
     error_function,
     exponential,
     gamma,
@@ -27,6 +28,7 @@ from graphad.execute.native.maths import (
     logarithm,
     logistic,
     normal,
+    polygamma,
     power,
     trigonometric,
 )
@@ -186,6 +188,14 @@ def _power_scalar(op: arithmetic.PowerScalar, x: Lanes) -> Lanes:
 # Powers of signed integers refuse negative exponents at run time; native code refuses nothing.
 _rows("u", 200, {arithmetic.Power: integers.power})
 _rows("f", 80, {arithmetic.Power: power.power})
+_rows("f", 200, {special.Betaln: beta.betaln})
+
+
+@lowers(special.Polygamma, kinds="f", weight=150, serves=lambda op, dtype: op.order <= polygamma.LARGEST_ORDER)
+def _polygamma(op: special.Polygamma, x: Lanes) -> Lanes:
+    return polygamma.polygamma(op.order, x)
+
+
 _rows("f", 25, {arithmetic.Cbrt: power.cbrt, arithmetic.Hypot: hypot.hypot})
 
 

@@ -7,12 +7,13 @@ NumPy evaluation, between two native runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from graphad.execute.native import products
+from graphad.execute.native.accumulation import Accumulate
 from graphad.execute.native.addresses import SafeScatterAdd, SafeScatterSet
 from graphad.execute.native.code import Module
 from graphad.execute.native.elementwise import KINDS
@@ -36,7 +37,7 @@ Array = np.ndarray[Any, Any]
 INSTRUCTIONS_PER_NS = 4.0
 """Vector instructions that a thread completes a nanosecond, for estimates of work."""
 BYTES_PER_NS = 12.0
-FLOPS_PER_NS = 40.0
+FLOPS_PER_NS = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,13 @@ def _matmul(module: Module, node: Node, operands: Sequence[Array], results: Sequ
     product = product_of(operands[0], operands[1], results[0])
     if product is None:
         return None
+    return _product_lowered(module, product, (*operands, *results))
+
+
+def _product_lowered(module: Module, product: products.Product, arrays: Sequence[Array]) -> Lowered:
     kernel = products.product_kernel(module, product)
     flops = 2.0 * product.batch * product.m * product.n * product.k
-    moved = sum(x.nbytes for x in (*operands, *results))
+    moved = sum(x.nbytes for x in arrays)
     return Lowered((kernel,), max(flops / FLOPS_PER_NS, moved / BYTES_PER_NS))
 
 
@@ -180,6 +185,18 @@ def moves(node: Node) -> list[tuple[int, Callable[[Array], Array]]] | None:
 
 def _part(axis: int, start: int, stop: int) -> Callable[[Array], Array]:
     return lambda y: y[(slice(None),) * axis + (slice(start, stop),)]
+
+
+@lowers_step(Accumulate)
+def _accumulate(module: Module, node: Node, operands: Sequence[Array], results: Sequence[Array]) -> Lowered | None:
+    a, b, c0 = operands
+    product = product_of(a, b, results[0])
+    if product is None:
+        return None
+    assert isinstance(node.op, Accumulate)
+    rows, columns = element_strides(c0)
+    product = replace(product, alpha=node.op.factor, beta=1.0, strides_c0=(0, rows, columns))
+    return _product_lowered(module, product, (*operands, *results))
 
 
 def product_of(a: Array, b: Array, c: Array) -> products.Product | None:

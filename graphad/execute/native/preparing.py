@@ -5,6 +5,7 @@ What may enter: the order of these steps. Each keeps the values that results hav
 
 from __future__ import annotations
 
+from graphad.execute.native.accumulation import with_accumulation
 from graphad.execute.native.addresses import with_checked_addresses
 from graphad.execute.native.bodies import fuse_regions
 from graphad.execute.native.duplication import with_duplicates
@@ -15,4 +16,5 @@ from graphad.ir.graph import Graph
 
 def prepared(graph: Graph) -> Graph:
     """Return a static graph as native code runs it: loop nests, products, and ops that NumPy runs."""
-    return fuse_regions(with_duplicates(with_checked_addresses(with_window_gradients(open_all(graph)))))
+    opened = with_window_gradients(open_all(graph))
+    return fuse_regions(with_duplicates(with_accumulation(with_checked_addresses(opened))))

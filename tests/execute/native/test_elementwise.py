@@ -48,11 +48,9 @@ UNLOWERED = {
     "beta": "has no native function yet",
     "beta_tail": "is an integral of NumPy loops",
     "betainc": "is SciPy's continued fraction",
-    "betaln": "has no native function yet",
     "gamma_tail": "is an integral of NumPy loops",
     "gammainc": "is SciPy's series and continued fraction",
     "gammaincc": "is SciPy's series and continued fraction",
-    "polygamma": "has no native function yet",
     "zeta": "has no native function yet",
 }
 """Elementwise ops that run on NumPy on every dtype, and why."""

@@ -128,6 +128,9 @@ def test_special_numbers(name: str, kind: str) -> None:
     if name.startswith("polygamma"):
         # SciPy adds -x terms, one by one.
         numbers = numbers[~(numbers < -1e4)]
+    if name == "betaln":
+        # Next to a pole the rounding of a + b decides, in SciPy too.
+        numbers = numbers[(numbers > 0) | np.isnan(numbers) | (numbers == np.rint(numbers * 0.5) * 2)]
     operands = [np.ascontiguousarray(x.ravel()) for x in np.meshgrid(*[numbers] * case.arity)]
     with np.errstate(all="ignore"):
         # In f32 SciPy's own functions are not much better than f32.
