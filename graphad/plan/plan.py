@@ -12,7 +12,10 @@ from graphad.ir.node import Node
 from graphad.plan.arena import Arena, place
 from graphad.plan.buffers import Home
 from graphad.plan.lifetimes import Lifetimes, lifetimes_in, live_bytes
-from graphad.plan.schedule import Schedule, schedule_buffers
+from graphad.plan.schedule import Schedule, schedule_with_buffers
+
+SEARCHED_FROM = 1 << 20
+"""Peak in bytes from which a better order of the steps is searched for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,6 @@ def plan(graph: Graph, updates: Mapping[int, int | None] | None = None, results:
 
     Raises SymbolicSizeError for a graph with symbolic sizes.
     """
-    buffers = schedule_buffers(graph)
-    order = Schedule(graph, tuple(buffers.steps))
+    order, buffers = schedule_with_buffers(graph, SEARCHED_FROM)
     found = lifetimes_in(buffers, updates, results)
     return Plan(graph, order, found, place(found), len(graph.outputs) if results is None else results)

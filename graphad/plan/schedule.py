@@ -66,12 +66,15 @@ def schedule_buffers(graph: Graph) -> Buffers:
     return schedule_with_buffers(graph)[1]
 
 
-def schedule_with_buffers(graph: Graph) -> tuple[Schedule, Buffers]:
-    """Choose an order as `schedule` does; returns it with the buffers of the graph under it."""
+def schedule_with_buffers(graph: Graph, searched_from: int = 0) -> tuple[Schedule, Buffers]:
+    """Choose an order as `schedule` does; returns it with the buffers of the graph under it.
+
+    A graph whose peak in program order is below `searched_from` bytes is not searched on: there is nothing to win.
+    """
     program = program_order(graph)
     buffers = find_buffers(graph, program)
     moved = with_views_and_sources(buffers, free_moves(buffers))
-    if len(program) <= SEARCH_UP_TO:
+    if len(program) <= SEARCH_UP_TO and peak(buffers) >= searched_from:
         return _searched(buffers, moved)
     if moved != list(range(len(program))):
         other = find_buffers(graph, tuple([program[k] for k in moved]))
