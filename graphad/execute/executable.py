@@ -13,14 +13,14 @@ import numpy as np
 
 from graphad.execute.arguments import builder, taker
 from graphad.execute.choice import chosen
-from graphad.execute.opening import open_groups
+from graphad.execute.planning import BINDINGS_KEPT, Binding, Plans
 from graphad.execute.reference import Program
 from graphad.execute.state import State, call_graph_of, resolve_updates, result_container
 from graphad.execute.tiers import UNFIT, Tiers
 from graphad.ir.collector import collector_paused
 from graphad.ir.errors import ExecutionError, SymbolicSizeError
 from graphad.ir.graph import Graph
-from graphad.plan.plan import Plan, plan
+from graphad.plan.plan import Plan
 from graphad.tracing.call import convert_leaf, flatten_arguments, size_binding
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from graphad.execute.native.program import NativeProgram
 
 Array = np.ndarray[Any, Any]
-
-BINDINGS_KEPT = 16
-"""Programs kept for different sizes of a symbolic graph; the one used longest ago goes first."""
 
 
 @dataclass(frozen=True)
@@ -122,16 +119,16 @@ class Executable:
         self._lock = threading.RLock()
         self._profile: Profile | None = None
         self._running = 0
-        self._programs: OrderedDict[tuple[tuple[str, int], ...], Tiers] = OrderedDict()
-        self._plans: OrderedDict[tuple[tuple[str, int], ...], Plan] = OrderedDict()
+        self._programs: OrderedDict[Binding, Tiers] = OrderedDict()
+        self._plans = Plans(self._planned, self._updates, self._results, self._executor)
         self._static = graph.static
         self._program: Tiers | None = None
         initial = {name: graph.initial[name] for name in graph.input_names if name in graph.initial}
         self._state.assign(initial)
         if state:
             self._state.assign(state)
-        if self._static:
-            self._plans[()] = plan(self._opened(self._planned), self._updates, self._results)
+        if self._static and self._executor == "reference":
+            self._plans.get(())
 
     # What is known before it runs.
 
@@ -151,12 +148,13 @@ class Executable:
             raise SymbolicSizeError(
                 f"graph {self._graph.name!r} is planned once its sizes are known: ask exe.plan_for({names})"
             )
-        return self._plans[()]
+        with self._lock:
+            return self._plans.get(())
 
     def plan_for(self, **sizes: int) -> Plan:
         """Return the memory plan for these values of the symbolic sizes."""
         with self._lock:
-            return self._plan(tuple(sorted(sizes.items())))
+            return self._plans.get(tuple(sorted(sizes.items())))
 
     @property
     def peak_bytes(self) -> int:
@@ -200,14 +198,6 @@ class Executable:
         for tiers in found:
             tiers.wait()
         return self
-
-    def _opened(self, graph: Graph) -> Graph:
-        """Return the static graph as the executor runs it: with the groups of ops that it computes together."""
-        if self._executor == "reference":
-            return open_groups(graph)
-        from graphad.execute.native.preparing import prepared
-
-        return prepared(graph)
 
     def report(self) -> str:
         """Describe steps, costs, memory, and the largest tensors at the peak with their user lines, as text.
@@ -376,7 +366,7 @@ class Executable:
             raise ExecutionError(
                 f"{self._graph.name!r} was called from inside its own call; it has state, so it cannot be"
             )
-        return Program(program.plan, {})
+        return program.apart()
 
     def _program_for(self, inputs: list[Array]) -> Tiers:
         self._check_state()
@@ -385,27 +375,17 @@ class Executable:
         return self._bound(tuple(sorted(size_binding(self._graph, arrays).items())))
 
     @collector_paused()
-    def _bound(self, binding: tuple[tuple[str, int], ...]) -> Tiers:
+    def _bound(self, binding: Binding) -> Tiers:
         found = self._programs.get(binding)
         if found is None:
             self._check_state()
             native = self._executor == "native"
             nesting = (self._call_graph.input_container, self._result_container) if self._static else None
-            found = Tiers(self._plan(binding), self._state.arrays, native, self._threads, nesting)
+            found = Tiers(self._plans, binding, self._state.arrays, native, self._threads, self._lock, nesting)
             self._programs[binding] = found
             while len(self._programs) > BINDINGS_KEPT:
                 self._programs.popitem(last=False)
         self._programs.move_to_end(binding)
-        return found
-
-    def _plan(self, binding: tuple[tuple[str, int], ...]) -> Plan:
-        found = self._plans.get(binding)
-        if found is None:
-            bound = self._opened(self._planned.bind(**dict(binding)))
-            found = self._plans[binding] = plan(bound, self._updates, self._results)
-            while len(self._plans) > BINDINGS_KEPT:
-                self._plans.popitem(last=False)
-        self._plans.move_to_end(binding)
         return found
 
 

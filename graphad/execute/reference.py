@@ -51,10 +51,10 @@ class Program:
     """
 
     @collector_paused()
-    def __init__(self, plan: Plan, state: Mapping[int, Array], arena: Array | None = None) -> None:
-        """Bind every step to the arena (a new one if not given); `state` has the array of each input that is state."""
+    def __init__(self, plan: Plan, state: Mapping[int, Array]) -> None:
+        """Allocate the arena and bind every step; `state` gives the array of each input that is state."""
         self.plan = plan
-        self.arena = aligned_empty(plan.arena_bytes) if arena is None else arena
+        self.arena = aligned_empty(plan.arena_bytes)
         graph = plan.graph
         call_inputs = [position for position in range(len(graph.inputs)) if position not in state]
         self._inputs = len(call_inputs)

@@ -1,10 +1,12 @@
-"""Tiers: a plan that runs at once on the reference executor, and as machine code when that is ready.
+"""Tiers: a graph that runs at once on the reference executor, and as machine code when that is ready.
 
-Both programs obey one plan and share its arena and its state; the swap happens between two calls.
+Each executor has a plan of its own, made when it is first needed: the first call must not wait for what native code
+needs. They share the state; the swap happens between two calls, and the arena of the reference executor goes with it.
 """
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from graphad.execute.background import Task, in_background
+from graphad.execute.planning import Binding, Plans
 from graphad.execute.reference import Program
 from graphad.ir.containers import Container
-from graphad.plan.plan import Plan
 
 if TYPE_CHECKING:
     from graphad.execute.native.entry import Claim
@@ -36,27 +38,32 @@ class Tiers:
 
     def __init__(
         self,
-        plan: Plan,
+        plans: Plans,
+        binding: Binding,
         state: Mapping[int, Array],
         native: bool,
         threads: int | None,
+        lock: threading.RLock,
         nesting: tuple[Container, Container] | None = None,
     ) -> None:
-        """Bind the plan for the reference executor.
+        """Remember what to run; nothing is planned yet.
 
         Args:
-            plan: what runs.
+            plans, binding: the graph, and the sizes of this call.
             state: the array of each input that is state.
             native: machine code may take over, on at most `threads` threads.
             threads: most threads of a native call.
+            lock: held by whoever runs a call; the swap takes it.
             nesting: of the arguments and the result of a call, where calls may go straight into machine code.
         """
-        self.plan = plan
-        self.program = Program(plan, state)
+        self._plans = plans
+        self._binding = binding
+        self.program: Program | None = None
         self._state = state
         self._threads = threads
         self._task: Task | None = None
         self._native = native
+        self._lock = lock
         self._nesting = nesting
         self.call: Callable[..., Any] | None = None
         """The program as a built-in function; it returns UNFIT for what must go the general way."""
@@ -69,11 +76,17 @@ class Tiers:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Run one call; the first begins to compile in the background when it has its results."""
+        if self.program is None:
+            self.program = Program(self._plans.reference(self._binding), self._state)
         with self.alone():
             results = self.program.run(inputs)
         if self._native and self._task is None:
             self._task = in_background(self._compile)
         return results
+
+    def apart(self) -> Program:
+        """Return a program of its own memory, for a call from inside a call of a graph without state."""
+        return Program(self._plans.reference(self._binding), {})
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -98,17 +111,17 @@ class Tiers:
         from graphad.execute.native.program import NativeProgram
 
         try:
-            made = NativeProgram(self.plan, self._state, self.program.arena, self._threads)
+            made = NativeProgram(self._plans.get(self._binding), self._state, self._threads)
             straight = None if self._nesting is None else made.entry(*self._nesting, _unfit)
-            if straight is not None:
-                self._claim = straight.claim
-            self.program = made
-            self.call = None if straight is None else straight.call
         except Exception as error:
             warnings.warn(
-                f"native code for {self.plan.graph.name!r} failed, the reference executor goes on: "
+                f"native code for {self._plans.graph.name!r} failed, the reference executor goes on: "
                 f"{type(error).__name__}: {error}",
                 RuntimeWarning,
                 stacklevel=2,
             )
             raise
+        with self._lock:
+            self.program = made
+            if straight is not None:
+                self._claim, self.call = straight.claim, straight.call

@@ -11,7 +11,7 @@ import pytest
 
 import graphad as ga
 from graphad.execute import Executable
-from graphad.execute.executable import BINDINGS_KEPT
+from graphad.execute.planning import BINDINGS_KEPT
 from graphad.ir.errors import ContainerError, ExecutionError, SymbolicSizeError
 from graphad.ir.walk import evaluate
 

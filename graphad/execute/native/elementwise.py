@@ -191,7 +191,12 @@ _rows("f", 80, {arithmetic.Power: power.power})
 _rows("f", 200, {special.Betaln: beta.betaln})
 
 
-@lowers(special.Polygamma, kinds="f", weight=150, serves=lambda op, dtype: op.order <= polygamma.LARGEST_ORDER)
+@lowers(
+    special.Polygamma,
+    kinds="f",
+    weight=150,
+    serves=lambda op, dtype: getattr(op, "order", 0) <= polygamma.LARGEST_ORDER,
+)
 def _polygamma(op: special.Polygamma, x: Lanes) -> Lanes:
     return polygamma.polygamma(op.order, x)
 

@@ -37,6 +37,10 @@ Array = np.ndarray[Any, Any]
 INSTRUCTIONS_PER_NS = 4.0
 """Vector instructions that a thread completes a nanosecond, for estimates of work."""
 BYTES_PER_NS = 12.0
+"""Bytes that a thread moves a nanosecond to and from memory."""
+CACHED_BYTES_PER_NS = 50.0
+"""The same where everything fits the second-level cache."""
+CACHE_BYTES = 1 << 18
 FLOPS_PER_NS = 80.0
 
 
@@ -101,13 +105,18 @@ def region_lowered(module: Module, region: Region, operands: Sequence[Array], re
     nest = nest_of(region, [element_strides(x) for x in operands], [element_strides(x) for x in results])
     kernels = nest_kernels(module, nest)
     moved = sum(x.nbytes for x in (*operands, *results))
-    time = max(nest_nanoseconds(nest), moved / BYTES_PER_NS)
+    time = max(nest_nanoseconds(nest), moving_nanoseconds(moved))
     return Lowered(tuple(kernels), time, partial_bytes(nest) if len(kernels) > 1 else 0)
 
 
 def nest_nanoseconds(nest: Nest) -> float:
     """Return the expected time of a nest on one thread."""
     return nest.work() / max(nest.lanes, 1) / INSTRUCTIONS_PER_NS
+
+
+def moving_nanoseconds(nbytes: int) -> float:
+    """Return the expected time in which a thread reads or writes so many bytes."""
+    return nbytes / (CACHED_BYTES_PER_NS if nbytes <= CACHE_BYTES else BYTES_PER_NS)
 
 
 def lowered_copy(module: Module, source: Array, target: Array) -> Lowered | None:
@@ -143,7 +152,7 @@ def _product_lowered(module: Module, product: products.Product, arrays: Sequence
     kernel = products.product_kernel(module, product)
     flops = 2.0 * product.batch * product.m * product.n * product.k
     moved = sum(x.nbytes for x in arrays)
-    return Lowered((kernel,), max(flops / FLOPS_PER_NS, moved / BYTES_PER_NS))
+    return Lowered((kernel,), max(flops / FLOPS_PER_NS, moving_nanoseconds(moved)))
 
 
 @lowers_step(SafeScatterAdd, SafeScatterSet)

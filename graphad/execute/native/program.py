@@ -88,10 +88,8 @@ class NativeProgram(Program):
     """A plan bound to memory and compiled: `run` takes the arrays of one call and gives its results."""
 
     @collector_paused()
-    def __init__(
-        self, plan: Plan, state: Mapping[int, Array], arena: Array | None = None, threads: int | None = None
-    ) -> None:
-        """Bind every step to the arena (a new one if not given) and compile; a call uses at most `threads` threads."""
+    def __init__(self, plan: Plan, state: Mapping[int, Array], threads: int | None = None) -> None:
+        """Allocate the arena, bind every step and compile; a call uses at most `threads` threads."""
         self.module = Module()
         self.order: list[Step | HostStep] = []
         self.threads = default_threads() if threads is None else threads
@@ -100,7 +98,7 @@ class NativeProgram(Program):
         self._kept: list[Any] = []
         self._known: dict[Any, Lowered] = {}
         self._seconds: list[list[float]] | None = None
-        super().__init__(plan, state, arena)
+        super().__init__(plan, state)
         self._compile()
 
     # Binding.
