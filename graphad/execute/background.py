@@ -1,7 +1,8 @@
 """Work in the background: one thread that compiles what has been called, while calls run on the reference executor.
 
-The thread does not keep the process alive: at exit, what has not begun is dropped, and what has is waited for only as
-long as LLVM is at work, which must not be torn down under a running thread.
+The thread does not keep the process alive: it begins a moment after it is asked, so that a short program ends before;
+at exit what has not begun is dropped, and what has stops at its next `go_on`. Only LLVM is waited for, which must not
+be torn down under a running thread.
 """
 
 from __future__ import annotations
@@ -11,6 +12,13 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+
+PATIENCE = 0.03
+"""Seconds before the first task begins."""
+
+
+class Stopped(BaseException):
+    """The process is ending: a task in the background gives up."""
 
 
 class Task:
@@ -46,6 +54,7 @@ class _Queue:
     def __init__(self) -> None:
         self.tasks: deque[Task] = deque()
         self.lock = threading.Lock()
+        self.ending = threading.Event()
         self.thread: threading.Thread | None = None
         self.closed = False
 
@@ -59,6 +68,7 @@ class _Queue:
                 self.thread.start()
 
     def _work(self) -> None:
+        self.ending.wait(PATIENCE)
         while True:
             with self.lock:
                 if not self.tasks or self.closed:
@@ -73,6 +83,7 @@ class _Queue:
             self.closed = True
             self.tasks.clear()
             thread = self.thread
+        self.ending.set()
         if thread is not None:
             thread.join()
 
@@ -89,6 +100,12 @@ def _begin_anew() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
+
+
+def go_on() -> None:
+    """Raise Stopped in the background thread of a process that is ending; does nothing elsewhere."""
+    if _queue.closed and threading.current_thread() is _queue.thread:
+        raise Stopped
 
 
 def in_background(function: Callable[[], None]) -> Task:

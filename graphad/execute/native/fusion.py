@@ -10,7 +10,9 @@ What may enter: which nodes go together. `graphad.execute.native.bodies` makes t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from graphad.execute.native.addresses import SafeGather
 from graphad.execute.native.elementwise import KINDS, lowering, weight
@@ -18,7 +20,7 @@ from graphad.execute.native.regions import NONE, Anchor
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
-from graphad.ir.op import Elementwise
+from graphad.ir.op import Elementwise, Op
 from graphad.ir.types import DTYPE_NAMES, DType
 from graphad.ops.cast import Cast
 from graphad.ops.control import StopGradient
@@ -26,9 +28,12 @@ from graphad.ops.creation import Iota
 from graphad.ops.reduction import All, Any_, Max, Min, Prod, Reduction, Sum
 from graphad.ops.shape import BroadcastTo, Reshape, Transpose
 from graphad.ops.slicing import Pad
+from graphad.passes.driver import op_key
 from graphad.plan.layout import STRIDES
 
 REDUCTIONS = (Sum, Prod, Max, Min, All, Any_)
+FUSIBLE = (Elementwise, Cast, *REDUCTIONS, SafeGather, Pad, Iota)
+"""The classes of ops that a loop nest may compute."""
 
 LARGEST_GROUP = 48
 """Nodes of one group: a long chain is cut into pieces, of which many are equal and compiled once."""
@@ -39,6 +44,8 @@ LONGEST_SINGLE_ROW = 1 << 14
 MOST_PASSES = 4
 SEARCH_LIMIT = 400
 """Groups looked at to prove that a merge makes no cycle; beyond it the merge is refused."""
+FEW = 4
+"""Members and sources up to which one is asked about before the others."""
 CHEAP = 4
 """Instructions an element that may be computed again instead of stored."""
 
@@ -57,6 +64,11 @@ def fusible(node: Node) -> bool:
     if isinstance(op, Iota):
         return native_dtype(op.dtype)
     return False
+
+
+def is_view(node: Node) -> bool:
+    """Tell whether the result of a node is its operand's memory, seen another way."""
+    return node.op.view and node.op.name in STRIDES
 
 
 def own_weight(node: Node) -> int:
@@ -122,6 +134,42 @@ def through_view(node: Node, anchor: Anchor) -> Anchor | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What equal ops on operands of equal types have in common.
+
+    Attributes:
+        anchor, frame, reduced, depth, weight: those of a group of one such node.
+        order: positions of the operands, those of the most bytes first.
+        plain: operands and result all lie where the loops stand.
+    """
+
+    anchor: Anchor
+    frame: tuple[int, ...]
+    reduced: frozenset[int] | None
+    depth: int
+    weight: int
+    order: tuple[int, ...]
+    plain: bool
+
+
+def kind_of(node: Node) -> Kind:
+    """Return the kind of a fusible node."""
+    frame: list[int] = []
+    anchor = []
+    for n in iteration_shape(node):
+        anchor.append(NONE if n == 1 else len(frame))
+        if n != 1:
+            frame.append(n)
+    reduced = None
+    if isinstance(node.op, Reduction):
+        reduced = frozenset([anchor[axis] for axis in node.op.axes if anchor[axis] != NONE]) or None
+    order = sorted(range(len(node.inputs)), key=lambda k: -int(node.inputs[k].type.nbytes))
+    plain = isinstance(node.op, (Elementwise, Cast, Iota))
+    depth = int(reduced is not None)
+    return Kind(tuple(anchor), tuple(frame), reduced, depth, own_weight(node), tuple(order), plain)
+
+
 @dataclass(eq=False)
 class Group:
     """Nodes that are to be one loop nest.
@@ -154,22 +202,30 @@ class Grouping:
         self.group_of: dict[Node, Group] = {}
         self.readers: dict[Node, list[Node]] = {}
         self.outputs = {value.node for value in graph.outputs}
+        self.origins: dict[Node, Node | None] = {}
+        self.kinds: dict[Any, Kind | None] = {}
+        self.kind: dict[Node, Kind] = {}
         for node in graph.nodes:
             for value in node.inputs:
                 self.readers.setdefault(value[0], []).append(node)
+            if is_view(node):
+                self.origins[node] = self.origins[node.inputs[0][0]]
+            else:
+                self.origins[node] = None if isinstance(node.op, (Input, Constant)) else node
 
     def run(self) -> list[Group]:
         """Return the groups of the graph, in topological order of their first members."""
+        group_of = self.group_of
         for node in self.graph.nodes:
-            if not fusible(node):
+            kind = self.known_kind(node)
+            if kind is None:
                 continue
-            self.begin(node)
-            for value in sorted(node.inputs, key=lambda v: -int(v.type.nbytes)):
-                maker = self.maker(value)
-                source = self.group_of.get(maker) if maker is not None else None
-                home = self.group_of[node]
-                if source is not None and source is not home:
+            home = self.begin(node, kind)
+            for k in kind.order:
+                maker = self.maker(node.inputs[k])
+                if maker is not None and (source := group_of[maker]) is not home:
                     self.merge_into_reader(source, home)
+                    home = group_of[node]
         self.merge_siblings()
         return self.alive()
 
@@ -178,44 +234,52 @@ class Grouping:
         found = list({id(g): g for g in self.group_of.values()}.values())
         return sorted(found, key=lambda g: g.first)
 
-    def begin(self, node: Node) -> None:
+    def known_kind(self, node: Node) -> Kind | None:
+        """Return the kind of a node; None where it is not fusible."""
+        op = node.op
+        if not isinstance(op, FUSIBLE):
+            return None
+        if type(op).risk is not Op.risk:  # it depends on the operands themselves
+            key: Any = node
+        else:
+            # Nodes mostly share their types; the graph keeps these alive.
+            key = (op_key(op), id(node.types), *[(id(v[0].types), v[1]) for v in node.inputs])
+        try:
+            kind = self.kinds[key]
+        except KeyError:
+            kind = self.kinds[key] = kind_of(node) if fusible(node) else None
+        if kind is not None:
+            self.kind[node] = kind
+        return kind
+
+    def begin(self, node: Node, kind: Kind) -> Group:
         """Make a group of one node."""
-        shape = iteration_shape(node)
-        frame: list[int] = []
-        anchor = []
-        for n in shape:
-            anchor.append(NONE if n == 1 else len(frame))
-            if n != 1:
-                frame.append(n)
-        reduced = None
-        if isinstance(node.op, Reduction):
-            reduced = frozenset([anchor[axis] for axis in node.op.axes if anchor[axis] != NONE]) or None
-        sources = {source for value in node.inputs if (source := self.origin(value)) is not None}
+        origins = self.origins
+        sources = {source for value in node.inputs if (source := origins[value[0]]) is not None}
         at = self.position[node]
-        group = Group({node: tuple(anchor)}, frame, reduced, sources, at, at, int(reduced is not None))
-        group.weight = own_weight(node)
+        group = Group({node: kind.anchor}, list(kind.frame), kind.reduced, sources, at, at, kind.depth, kind.weight)
         self.group_of[node] = group
+        return group
 
     def origin(self, value: Value) -> Node | None:
         """Return the node whose memory a value lies in, behind all views; None for arguments and constants."""
-        node = value[0]
-        while node.op.view and node.op.name in STRIDES:
-            node = node.inputs[0][0]
-        return None if type(node.op) is Input or type(node.op) is Constant else node
+        return self.origins[value[0]]
 
     def maker(self, value: Value) -> Node | None:
         """Return the fusible node behind views that only move axes; None where there is none."""
         node = value[0]
-        while isinstance(node.op, (Transpose, BroadcastTo, Reshape, StopGradient)):
+        while node not in self.group_of:
+            if not isinstance(node.op, (Transpose, BroadcastTo, Reshape, StopGradient)):
+                return None
             node = node.inputs[0][0]
-        return node if node in self.group_of else None
+        return node
 
     def request(self, value: Value, anchor: Anchor) -> tuple[Node, Anchor] | None:
         """Return the fusible node that `value` is a view of, and where it lies when `value` lies at `anchor`."""
         node = value[0]
         found: Anchor | None = anchor
         while node not in self.group_of:
-            if not node.inputs or not (node.op.view and node.op.name in STRIDES):
+            if not node.inputs or not is_view(node):
                 return None
             found = through_view(node, anchor)
             if found is None:
@@ -242,28 +306,49 @@ class Grouping:
         The reduced axes of `source` are new to `reader` where they are missing. None where the loops do not fit.
         """
         pairs: dict[int, int] = {}
-        rows_only = True
-        for node, anchor in reader.members.items():
+        read = source.members.keys() & reader.sources
+        for node in self.readers_within(read, reader):
+            anchor = reader.members[node]
             for k, value in enumerate(node.inputs):
-                if (origin := self.origin(value)) is None or self.group_of.get(origin) is not source:
+                if self.origins[value[0]] not in read:
                     continue
-                found = None if k in loose(node) else self.request(value, operand_anchor(node, k, anchor))
-                if found is None:
-                    return None
-                maker, wanted = found
-                given = result_anchor(maker, source.members[maker])
+                if self.kind[node].plain and value[0] in read:
+                    maker, wanted = value[0], anchor
+                else:
+                    found = None if k in loose(node) else self.request(value, operand_anchor(node, k, anchor))
+                    if found is None:
+                        return None
+                    maker, wanted = found
+                given = source.members[maker]
+                if not self.kind[maker].plain:
+                    given = result_anchor(maker, given)
                 for axis, other in zip(given, wanted, strict=True):
                     if axis == NONE and other == NONE:
                         continue
                     if axis == NONE or other == NONE or pairs.setdefault(axis, other) != other:
                         return None
-                rows_only = rows_only and (source.reduced is None or not source.reduced & set(given))
-        if len(set(pairs.values())) != len(pairs):
+        if len(pairs) > 1 and len(set(pairs.values())) != len(pairs):
             return None
         return self.fitted(source, reader, pairs)
 
+    def readers_within(self, read: set[Node], reader: Group) -> Collection[Node]:
+        """Return the members of a group that read from nodes of others; all where these have more readers."""
+        members = reader.members
+        if len(members) == 1 or sum([len(self.readers[node]) for node in read]) > len(members):
+            return members
+        found: dict[Node, None] = {}
+        for node in read:
+            for user in self.readers[node]:
+                if user in members:
+                    found[user] = None
+                elif is_view(user):
+                    return members
+        return found
+
     def fitted(self, source: Group, reader: Group, pairs: dict[int, int]) -> dict[int, int] | None:
         """Complete the pairing of two frames, or None where one loop nest cannot serve both."""
+        if source.reduced is None and reader.reduced is None and len(source.frame) == len(reader.frame) == len(pairs):
+            return pairs
         missing = [a for a in range(len(source.frame)) if a not in pairs]
         extra = [a for a in range(len(reader.frame)) if a not in set(pairs.values())]
         if missing:
@@ -328,7 +413,7 @@ class Grouping:
             stack = list(self.readers.get(node, ()))
             while stack:
                 user = stack.pop()
-                if user.op.view and user.op.name in STRIDES:
+                if is_view(user):
                     if user in self.outputs:
                         return True
                     stack += self.readers.get(user, ())
@@ -339,7 +424,20 @@ class Grouping:
 
     def detour(self, source: Group, reader: Group) -> bool:
         """Tell whether a path leads from `source` to `reader` by way of others (or the search became too long)."""
-        return self.reaches(source, [node for node in reader.sources if self.group_of.get(node) is not source], reader)
+        if self.alone_with(source, reader):
+            return False
+        return self.reaches(source, [node for node in reader.sources if node not in source.members], reader)
+
+    def alone_with(self, source: Group, reader: Group) -> bool:
+        """Tell whether a small group is seen to have no readers, up to the last of `reader`, but itself and that."""
+        if len(source.members) > FEW or len(reader.sources) <= FEW:
+            return False
+        last = reader.last
+        for node in source.members:
+            for user in self.readers.get(node, ()):
+                if user not in reader.members and user not in source.members and self.position[user] <= last:
+                    return False
+        return True
 
     def reaches(self, source: Group, stack: list[Node], reader: Group) -> bool:
         """Tell whether one of the nodes in `stack`, which `reader` reads, is in `source` or reads from there."""
@@ -380,13 +478,14 @@ class Grouping:
             large.reduced = moved if large.reduced is None else large.reduced | moved
         large.depth = depth
         large.sources |= small.sources
+        large.sources -= large.members.keys()
         large.first, large.last = min(large.first, small.first), max(large.last, small.last)
         large.weight += small.weight
 
     def merge_siblings(self) -> None:
         """Merge groups that read one value and run over equal frames."""
         for node in self.graph.nodes:
-            if node.op.view and node.op.name in STRIDES:
+            if len(self.readers.get(node, ())) == 1 and not is_view(self.readers[node][0]) or is_view(node):
                 continue
             readers = [self.group_of[r] for r in self.all_readers(node) if r in self.group_of]
             found = list({id(g): g for g in readers}.values())
@@ -409,7 +508,7 @@ class Grouping:
         stack = list(self.readers.get(node, ()))
         while stack:
             user = stack.pop()
-            if user.op.view and user.op.name in STRIDES:
+            if is_view(user):
                 stack += self.readers.get(user, ())
             else:
                 found.append(user)
@@ -448,7 +547,7 @@ def used_outside(graph: Graph, grouping: Grouping, group: Group) -> list[Node]:
             user = stack.pop()
             if user in group.members and inside(grouping, group, user, node):
                 continue
-            if user.op.view and user.op.name in STRIDES:
+            if is_view(user):
                 if user in grouping.outputs:
                     found.append(node)
                     break

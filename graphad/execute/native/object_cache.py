@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 import graphad
+from graphad.execute.background import go_on
 from graphad.execute.native.target import Loaded, host, object_code, optimized, version
 
 BOUND: Final = 256 << 20
@@ -88,7 +89,9 @@ def _from_disk_or_compiled(name: str, module_text: str, level: int) -> Loaded:
     place = directory()
     image = read(place, name) if place else None
     if image is None:
-        image = object_code(optimized(module_text, level))
+        module = optimized(module_text, level)
+        go_on()
+        image = object_code(module)
         if place:
             write(place, name, image)
     return Loaded(image)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from graphad.execute.background import go_on
 from graphad.execute.native import blas, image_lowering  # noqa: F401  # enters its lowerings
 from graphad.execute.native.code import Module
 from graphad.execute.native.entry import Entry, entry, possible
@@ -121,6 +122,7 @@ class NativeProgram(Program):
         return slot
 
     def _bind_step(self, node: Node) -> None:
+        go_on()
         outs = [self._made(value) for value in node.outputs]
         operands = [self._bound[value] for value in node.inputs]
         self._bind_moves(node, operands, outs)
@@ -218,6 +220,7 @@ class NativeProgram(Program):
     def _compile(self) -> None:
         """Compile the kernels and lay the steps out as tables, one for each run of native steps."""
         self._loaded: Loaded | None = None
+        go_on()
         steps = [step for step in self.order if isinstance(step, Step)]
         if steps:
             library = blas.find()
