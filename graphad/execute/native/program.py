@@ -18,11 +18,11 @@ from graphad.execute.native import blas, image_lowering  # noqa: F401  # enters 
 from graphad.execute.native.code import Module
 from graphad.execute.native.entry import Entry, entry, possible
 from graphad.execute.native.entry_nesting import known
-from graphad.execute.native.kernel import Kernel
+from graphad.execute.native.kernel import Kernel, begin_kernel
 from graphad.execute.native.lowering import Lowered, lowered, lowered_copy, moves, product_of, separate_batches
 from graphad.execute.native.object_cache import compiled
 from graphad.execute.native.regions import Region
-from graphad.execute.native.target import LIGHT, Loaded, define
+from graphad.execute.native.target import FULL, LIGHT, Loaded, define
 from graphad.execute.native.threads import default_threads, pool
 from graphad.execute.native.walker import ALONE, BARRIER, STEP, StepTable, step_table
 from graphad.execute.reference import Program, aligned_empty
@@ -42,6 +42,11 @@ SINGLE_NS = 30_000.0
 """Expected nanoseconds of a whole program below which no other thread is woken."""
 BRIEF_NS = 15_000.0
 """Expected nanoseconds of a program that does not release Python's lock."""
+WHOLE = "whole"
+"""Name of the function that is a whole short program."""
+WHOLE_STEPS = 12
+WHOLE_NS = 10_000.0
+"""Steps and expected nanoseconds up to which a program becomes one function, specialised for its sizes."""
 
 FIXED = -1
 """In place of a slot: an address that never changes."""
@@ -227,8 +232,26 @@ class NativeProgram(Program):
             if library is not None:
                 define(library.symbols())
                 pool().quiet(library.get_threads, library.set_threads)
-            self._loaded = compiled(self.module.text(), LIGHT)
+            whole = self._write_whole(steps)
+            self._loaded = compiled(self.module.text(), FULL if whole else LIGHT)
         self._lay_out(steps)
+
+    def _write_whole(self, steps: Sequence[Step]) -> bool:
+        """Write a short program without host steps as one function, into which LLVM puts its kernels and their sizes."""
+        total = sum(step.nanoseconds for step in steps)
+        if self._calls or len(steps) > WHOLE_STEPS or total > WHOLE_NS:
+            return False
+        code = begin_kernel(self.module, WHOLE)
+        cell = 0
+        for k, step in enumerate(steps):
+            kernel = step.kernel
+            sizes = self.module.table(f"sizes{k}", "i64", [str(n) for n in kernel.sizes or (0,)])
+            pointers = code.value(f"getelementptr ptr, ptr %pointers, i64 {cell}")
+            given = [("ptr", pointers), ("ptr", sizes), ("i64", "0"), ("i64", str(kernel.extent)), ("ptr", "%scratch")]
+            code.call("void", kernel.name, given, "alwaysinline")
+            cell += len(step.read) + len(step.written)
+        code.line("ret void")
+        return True
 
     def _lay_out(self, steps: Sequence[Step]) -> None:
         places = [place for step in steps for place in (*step.read, *step.written)]
@@ -265,6 +288,11 @@ class NativeProgram(Program):
             brief=total < BRIEF_NS,
             kept=(sizes, self._table, self._loaded, *self._kept),
         )
+        self._whole = self._steps
+        if self._loaded is not None and self.module.has(WHOLE):
+            only = np.zeros(1, STEP)
+            only[0] = (self._loaded.address(WHOLE), self._table.ctypes.data, sizes.ctypes.data, 1, 1, 0)
+            self._whole = step_table(only, scratch, 1, brief=True, kept=self._steps.kept)
         self._segments = _segments(self.order)
         self._hosts = bool(self._calls)
         self._pool = pool()
@@ -280,7 +308,7 @@ class NativeProgram(Program):
             return super().run(inputs)
         results = [np.empty(shape, dtype) for shape, dtype in self._results]
         self._patch(inputs, results)
-        self._pool.run(self._steps)
+        self._pool.run(self._whole)
         return results
 
     def entry(self, arguments: Container, result: Container, fallback: Callable[..., Any]) -> Entry | None:
@@ -298,7 +326,7 @@ class NativeProgram(Program):
         )
         return entry(
             self._pool,
-            self._steps,
+            self._whole,
             [(t.dtype, t.shape) for t in inputs],  # type: ignore[misc]  # static
             [(dtype, shape) for shape, dtype in self._results],
             patches,
