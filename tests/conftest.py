@@ -13,6 +13,6 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 # NumPy's values are the meaning of every op, and most tests compare to the bit. Tests of native code ask for it.
-os.environ["GRAPHAD_EXECUTOR"] = "reference"
+os.environ["GRAPHAD_EXECUTOR"] = os.environ.get("GRAPHAD_TEST_EXECUTOR", "reference")
 # Code that tests compile must not come from, or fill, the user's own cache.
 os.environ.setdefault("GRAPHAD_CACHE_DIR", tempfile.mkdtemp(prefix="graphad-test-cache-"))

@@ -1,4 +1,4 @@
-"""Write docs/coverage.md: which of NumPy's functions trace, differentiate and batch.
+"""Write docs/coverage.md: which of NumPy's functions trace, differentiate, batch, and are machine code.
 
 Usage: python tools/coverage_table.py [--check]
 
@@ -38,11 +38,13 @@ holds it true.
 - **reverse**, **forward**: derivatives of the first order agree with central differences; a dash where arguments or
   results are no floating-point numbers.
 - **batch**: `vmap` gives what a loop gives.
+- **native**: the native executor gives NumPy's values; `yes` where the whole call is machine code, `partly` where NumPy
+  runs some of its steps, `host` where it runs all of them ([native.md](native.md)).
 
-Every function that traces runs on the reference executor; a column for native code comes with the native executor.
+Every function that traces runs on the reference executor.
 
-| function | np | graphad.numpy | reverse | forward | batch |
-| --- | --- | --- | --- | --- | --- |
+| function | np | graphad.numpy | reverse | forward | batch | native |
+| --- | --- | --- | --- | --- | --- | --- |
 """
 
 Function = Callable[..., Any]
@@ -111,6 +113,16 @@ def batches(example: Example, function: Function) -> bool:
     return works(check)
 
 
+def native(example: Example, function: Function, expected: Sequence[Any]) -> str:
+    """Return how much of the example is machine code on the native executor, "no" where values are not NumPy's."""
+    made = ga.compile(_bound(example, function), *example.arrays, executor="native", wait=True)
+    if not works(lambda: _same(made(*example.arrays), expected)):
+        return "no"
+    steps = made.profile(*example.arrays, repeats=1).steps
+    hosts = sum(step.kernel == "(NumPy)" for step in steps)
+    return "yes" if not hosts else "host" if hosts == len(steps) else "partly"
+
+
 def row(name: str) -> str:
     """Return the line of a function that has an example."""
     example = CALLS[name]
@@ -123,13 +135,14 @@ def row(name: str) -> str:
     cells = [by_numpy, by_own]
     function = own if by_own else plain
     if not any(cells):
-        texts = ["no"] * 5
+        texts = ["no"] * 6
     else:
         smooth = all(is_inexact(a.dtype) for a in example.arrays) and any(is_inexact(a.dtype) for a in expected)
         found = [
             *(_yes(cell) for cell in cells),
             *(_yes(differentiates(example, function, mode)) if smooth else "–" for mode in ("rev", "fwd")),
             _yes(batches(example, function)),
+            native(example, function, expected),
         ]
         texts = found
     return f"| `{name}` | " + " | ".join(texts) + " |\n"

@@ -1,26 +1,28 @@
 """Contractions: the order of matrix products and sums, transposes folded into them, scalars on the small side.
 
+Also what is read in part, computed in part (`narrow`).
+
 These rewrites change the order of summation, so last digits may differ; what they choose depends on costs only. With
 symbolic sizes they act where one side is cheaper for small and large sizes alike; else the product stays as written.
 """
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import graphad.ops as ops
-from graphad.ir.dims import Dim, Size, static, substitute
-from graphad.ir.dims import names as dim_names
+from graphad.ir.dims import Dim
 from graphad.ir.dims import product as size_product
 from graphad.ir.emit import emission, handle
-from graphad.ir.errors import SymbolicSizeError
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
 from graphad.ir.types import is_float
 from graphad.ops.product import Matmul
 from graphad.ops.reduction import Sum
 from graphad.ops.shape import BroadcastTo, Transpose
+from graphad.ops.slicing import Pad
+from graphad.passes import narrow
+from graphad.passes.costs import cheaper
 from graphad.passes.driver import Journal, Results, imitate, rewrite, sweep
 from graphad.passes.fast_math import filled
 from graphad.passes.patterns import pattern, scalars, variables
@@ -30,29 +32,8 @@ from graphad.tracing.tensor import Tensor
 x, y, a, b, axes, inner = variables("x y a b axes inner")
 (k,) = scalars("k")
 
-SIZES = (2, 16, 1024)
-"""What symbolic sizes are taken to be where costs are compared."""
 LONGEST_CHAIN = 32
 """Factors of a chain of products that are ordered together (the work grows with the third power)."""
-
-
-def cheaper(left: Dim, right: Dim) -> bool:
-    """Tell whether ``left < right``; of symbolic sizes, whether it holds for small and large ones in all combinations.
-
-    This chooses between equal results by their cost, so it assumes nothing that a binding would have to check.
-    """
-    if not isinstance(left, Size) and not isinstance(right, Size):
-        return left < right
-    names = sorted(dim_names((left, right)))
-    choices = product(SIZES, repeat=len(names)) if len(names) <= 3 else ((n,) * len(names) for n in SIZES)
-    for numbers in choices:
-        binding: dict[str, Dim] = dict(zip(names, numbers, strict=True))
-        try:
-            if static(substitute(left, binding)) >= static(substitute(right, binding)):
-                return False
-        except SymbolicSizeError:
-            return False  # a quotient that these sizes do not divide
-    return True
 
 
 def swaps(permutation: tuple[int, ...]) -> bool:
@@ -132,6 +113,14 @@ def scalar_of_sum(x: Tensor, k: Any, axes: tuple[int, ...], root: Tensor, uses: 
     return made * filled(k, made)
 
 
+@rule(pattern(Sum, -x, axes=axes), complex_too=True)
+def neg_of_sum(x: Tensor, axes: tuple[int, ...], root: Tensor, uses: Any) -> Tensor | None:
+    """sum(-x) -> -sum(x)."""
+    if not cheaper(root.size, x.size) or uses(handle(root.value.node.inputs[0])) != 1:
+        return None
+    return -ops.reduce_sum(x, axes)
+
+
 # Sums
 
 
@@ -168,6 +157,16 @@ def sum_sum(x: Tensor, inner: tuple[int, ...], axes: tuple[int, ...], uses: Any,
     return ops.reduce_sum(x, sorted((*inner, *(kept[j] for j in axes))))
 
 
+@rule(pattern(Sum, pattern(Pad, x), axes=axes), complex_too=True)
+def sum_of_pad(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor | None:
+    """sum(pad(x), axes) -> pad(sum(x, axes)): zeros along `axes` add nothing."""
+    op: Any = root.value.node.inputs[0].node.op
+    if not any(op.low[k] != 0 or op.high[k] != 0 or op.interior[k] != 0 for k in axes):
+        return None
+    low, high, interior = ([n for k, n in enumerate(each) if k not in axes] for each in (op.low, op.high, op.interior))
+    return ops.pad(ops.reduce_sum(x, axes), low, high, interior)
+
+
 @rule((y + x) + x)
 def equal_terms(x: Tensor, y: Tensor) -> Tensor | None:
     """(y + x) + x -> 2 * x + y."""
@@ -193,8 +192,8 @@ class Contraction:
     """The pass `contract`: its rules, then the cheapest order of each chain of matrix products."""
 
     name = "contract"
-    text = "Order matrix products by cost; fold transposes; move scalars and sums to the small side."
-    rules = rules_in(globals())
+    text = "Order matrix products by cost; fold transposes; move scalars, sums, gathers and slices to the small side."
+    rules = (*rules_in(globals()), *narrow.RULES)
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Apply the rules and order the chains."""

@@ -1,4 +1,4 @@
-"""docs/coverage.md says what traces, differentiates and batches, row by row."""
+"""docs/coverage.md says what traces, differentiates, batches and is machine code, row by row."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+pytest.importorskip("llvmlite")
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))

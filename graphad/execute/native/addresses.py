@@ -46,10 +46,14 @@ WIDEST_COLUMN = 4096
 
 @dataclass(frozen=True)
 class Guard(General, abstract=True):
-    """y = positions, or IndexError if `outside` holds; operands are positions, outside, and the user's index."""
+    """y = positions, or IndexError if `outside` holds; operands are positions, outside, and the user's index.
+
+    `reader` describes the op that asks, for the message.
+    """
 
     size: int
     axis: int
+    reader: str
 
     name = "guard"
     in_place, allocates = True, False
@@ -121,7 +125,8 @@ def with_checked_addresses(graph: Graph) -> Graph:
         for axis, value in enumerate(node.inputs[first:]):
             key = (value, int(x.shape[axis]))
             if key not in checked:
-                checked[key] = _checked(Tensor(value), int(x.shape[axis]), axis)
+                reader = f"{node.op.name}({', '.join(str(t) for t in node.input_types)})"
+                checked[key] = _checked(Tensor(value), int(x.shape[axis]), axis, reader)
             indices.append(checked[key])
         return (_rewritten(node, [Tensor(v) for v in node.inputs[:first]], indices).value,)
 
@@ -133,7 +138,7 @@ def _worthwhile(node: Node) -> bool:
     return all(0 not in t.shape for t in types)
 
 
-def _checked(index: Tensor, size: int, axis: int) -> Tensor:
+def _checked(index: Tensor, size: int, axis: int, reader: str) -> Tensor:
     """Return the positions that an index means, in [0, size), behind a guard unless they are known."""
     op = index.value.node.op
     if isinstance(op, Constant):
@@ -148,7 +153,7 @@ def _checked(index: Tensor, size: int, axis: int) -> Tensor:
     last = full(wide.shape, size - 1, POSITION)
     inside = maximum(minimum(wrapped, last), zero)
     outside = reduce_any(less(wrapped, zero) | greater_equal(wrapped, count), tuple(range(wide.ndim)))
-    return apply(Guard(size, axis), inside, outside, index)
+    return apply(Guard(size, axis, reader), inside, outside, index)
 
 
 def _rewritten(node: Node, operands: list[Tensor], indices: list[Tensor]) -> Tensor:

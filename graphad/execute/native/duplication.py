@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from graphad.execute.native.fusion import Group, Grouping, fusible, loose, own_weight
+from graphad.execute.native.fusion import LARGEST_LONG_GROUP, Group, Grouping, fusible, loose, own_weight
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
 from graphad.ops.reduction import Reduction
@@ -101,7 +101,7 @@ class _Cone:
 
     def pays(self) -> bool:
         """Tell whether the traffic that goes is worth the instructions that come."""
-        if not self.before or len(self.nodes) + len(self.group.members) > 3 * 48:
+        if not self.before or len(self.nodes) + len(self.group.members) > LARGEST_LONG_GROUP:
             return False
         elements = max(int(v.type.size) for v in self.before)
         more = sum(_bytes(v) for v in self.after - self._read_now())

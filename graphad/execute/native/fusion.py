@@ -37,8 +37,10 @@ FUSIBLE = (Elementwise, Cast, *REDUCTIONS, SafeGather, Pad, Iota)
 
 LARGEST_GROUP = 48
 """Nodes of one group: a long chain is cut into pieces, of which many are equal and compiled once."""
-MOST_OPERANDS = 32
-"""Buffers that one group reads and writes: each takes a register for its address."""
+LARGEST_LONG_GROUP = 160
+"""The same where the loops are long: reading and writing what passes between pieces would cost more than compiling."""
+LONG = 1 << 13
+"""Elements of a frame from which loops are long."""
 LONGEST_SINGLE_ROW = 1 << 14
 """Elements of a frame that is all one row and yet goes through several passes: one thread runs it."""
 MOST_PASSES = 4
@@ -193,6 +195,14 @@ class Group:
     weight: int = 0
 
 
+def most_nodes(group: Group) -> int:
+    """Return how many nodes a group may grow to."""
+    elements = 1
+    for n in group.frame:
+        elements *= n
+    return LARGEST_LONG_GROUP if elements >= LONG else LARGEST_GROUP
+
+
 class Grouping:
     """The working state of fusion over one graph."""
 
@@ -292,7 +302,7 @@ class Grouping:
 
     def merge_into_reader(self, source: Group, reader: Group) -> None:
         """Merge a group into one that reads from it, if the loops agree everywhere."""
-        if len(source.members) + len(reader.members) > LARGEST_GROUP:
+        if len(source.members) + len(reader.members) > max(most_nodes(source), most_nodes(reader)):
             return
         pairs = self.agreement(source, reader)
         if pairs is None or self.detour(source, reader):
@@ -516,11 +526,9 @@ class Grouping:
 
     def twins(self, a: Group, b: Group) -> bool:
         """Tell whether two groups that do not read from each other may share their loops."""
-        if a.frame != b.frame or len(a.members) + len(b.members) > LARGEST_GROUP:
+        if a.frame != b.frame or len(a.members) + len(b.members) > most_nodes(a):
             return False
         if a.reduced is not None and b.reduced is not None and a.reduced != b.reduced:
-            return False
-        if (a.reduced is None) != (b.reduced is None) and len(a.reduced or b.reduced or ()) == len(a.frame):
             return False
         common = self.read_at(a).items() & self.read_at(b).items()
         return bool(common)

@@ -114,12 +114,12 @@ def _partial_kernels(module: Module, nest: Nest, first: str, second: str) -> lis
 
 
 def identity(op: Reduction, like: Lanes) -> Lanes:
-    """Return what a reduction of no elements starts from; joining it with any value gives that value."""
+    """Return what a reduction starts from, as NumPy's: a sum from +0, so that no sum is -0."""
     kind = like.kind
     if kind == "bool":
         return like.constant(isinstance(op, (All, Min, Prod)))
     if isinstance(op, Sum):
-        return like.constant(-0.0 if kind[0] == "f" else 0)
+        return like.constant(0)
     if isinstance(op, Prod):
         return like.constant(1)
     low = isinstance(op, Max)

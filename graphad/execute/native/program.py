@@ -15,6 +15,7 @@ import numpy as np
 
 from graphad.execute.background import go_on
 from graphad.execute.native import blas, image_lowering  # noqa: F401  # enters its lowerings
+from graphad.execute.native.addresses import Guard
 from graphad.execute.native.code import Module
 from graphad.execute.native.entry import Entry, entry, possible
 from graphad.execute.native.entry_nesting import known
@@ -28,6 +29,7 @@ from graphad.execute.native.walker import ALONE, BARRIER, STEP, StepTable, step_
 from graphad.execute.reference import Program, aligned_empty
 from graphad.ir.collector import collector_paused
 from graphad.ir.containers import Container
+from graphad.ir.errors import ExecutionError
 from graphad.ir.node import Node, Value
 from graphad.ops.joining import Concatenate
 from graphad.ops.product import Matmul
@@ -207,6 +209,12 @@ class NativeProgram(Program):
                 return
         self.order.append(HostStep(node))
         super()._add(node, function, arguments)
+
+    def _failure(self, node: Node, error: Exception) -> ExecutionError:
+        """Name the op that asked for the positions, as the reference executor does."""
+        if isinstance(node.op, Guard):
+            return ExecutionError(f"{node.op.reader} failed: {error}", location=node.location)
+        return super()._failure(node, error)
 
     def _template(self, bound: Array | int) -> Array:
         return self._templates[bound] if isinstance(bound, int) else bound

@@ -27,11 +27,11 @@ from graphad.execute.native.maths import gamma, inverse_trigonometric, trigonome
 from graphad.execute.native.maths.rare import where_rare
 
 Array = np.ndarray[Any, Any]
-TOOLS = Path(__file__).resolve().parents[3] / "tools"
+TOOL = Path(__file__).resolve().parents[3] / "tools" / "maths_table.py"
 
 
-def _tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, TOOLS / f"{name}.py")
+def _tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("maths_table", TOOL)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # its dataclasses look their module up
@@ -39,17 +39,16 @@ def _tool(name: str) -> ModuleType:
     return module
 
 
-base = _tool("maths_table_a")
-table = _tool("maths_table_b")
-CASES = {case.name: case for case in table.CASES}
-EVERY = pytest.mark.parametrize(("name", "kind"), list(itertools.product(CASES, base.KINDS)))
-KINDS = pytest.mark.parametrize("kind", list(base.KINDS))
+table = _tool()
+CASES = {case.name: case for case in table.SPECIAL}
+EVERY = pytest.mark.parametrize(("name", "kind"), list(itertools.product(CASES, table.KINDS)))
+KINDS = pytest.mark.parametrize("kind", list(table.KINDS))
 
 
 @functools.cache
 def machine(name: str, kind: str) -> Any:
     """Return the loops of one function."""
-    return base.loops(CASES[name].native, kind, CASES[name].arity)
+    return table.loops(CASES[name].native, kind, CASES[name].arity)
 
 
 def bits(x: Array) -> Array:
@@ -59,7 +58,7 @@ def bits(x: Array) -> Array:
 
 def special_numbers(kind: str) -> Array:
     """Return numbers at which functions are easily wrong."""
-    dtype, limits = base.KINDS[kind], np.finfo(base.KINDS[kind])
+    dtype, limits = table.KINDS[kind], np.finfo(table.KINDS[kind])
     places = [0, 0.5, 1, 2, 2.5, 3, 4, 4.25, 6, 10, 26.5, 27.5, 40, 170.5, 171.5, 180.5, 1e5, 1e10, 1e30, np.inf]
     places += [limits.tiny, limits.tiny * 0.75, limits.smallest_subnormal, limits.max, limits.eps, 2.0**30, 2.0**16]
     places += [np.pi, np.pi / 2, 1.4616321449683622, 0.425, 0.075, 1e-10, 1e-3]
@@ -75,7 +74,7 @@ def test_lanes_do_not_change_a_bit(name: str, kind: str) -> None:
     case, loops = CASES[name], machine(name, kind)
     sets = [operands for _, operands in table.sets(case, kind, 5_003)]
     numbers = np.resize(special_numbers(kind), 997)
-    for operands in [*sets, base.bit_patterns(kind, case.arity, 5_003), [numbers, numbers[::-1].copy()][: case.arity]]:
+    for operands in [*sets, table.bit_patterns(kind, case.arity, 5_003), [numbers, numbers[::-1].copy()][: case.arity]]:
         scalar = bits(loops.run(1, operands))
         for count in loops.counts[1:]:
             np.testing.assert_array_equal(bits(loops.run(count, operands)), scalar)
@@ -123,7 +122,7 @@ def _better_than_scipy(name: str, operands: list[Array]) -> Array:
 @EVERY
 def test_special_numbers(name: str, kind: str) -> None:
     """NumPy's and SciPy's nan, infinities, zeros and their signs; other values to the bound, or near theirs."""
-    case, loops, dtype = CASES[name], machine(name, kind), base.KINDS[kind]
+    case, loops, dtype = CASES[name], machine(name, kind), table.KINDS[kind]
     numbers = special_numbers(kind)
     if name.startswith("polygamma"):
         # SciPy adds -x terms, one by one.
@@ -180,7 +179,7 @@ def _reflected_terms(name: str, operands: list[float]) -> float:
 @pytest.mark.parametrize("name", ["sin", "cos", "tan"])
 def test_nearly_multiples_of_half_pi(name: str, kind: str) -> None:
     """Where all digits of the angle cancel: near multiples of pi/2, up to the end of the range."""
-    case, loops, dtype = CASES[name], machine(name, kind), base.KINDS[kind]
+    case, loops, dtype = CASES[name], machine(name, kind), table.KINDS[kind]
     # The double that is nearest to a multiple of pi/2, and 2^k of it; multiples of pi/2 themselves.
     worst = np.array([6381956970095103 * 2.0**797, 5319372648326541416707072.0, 1.5707963267948966, 3.14159265358979])
     many = np.arange(1, 4000) * (np.pi / 2)
@@ -200,10 +199,10 @@ def test_nearly_multiples_of_half_pi(name: str, kind: str) -> None:
 
 @KINDS
 def test_sine_and_cosine_of_one_reduction(kind: str) -> None:
-    dtype = base.KINDS[kind]
-    x = np.concatenate([base.points(kind, [(-100, 100)], 4000)[0], base.bit_patterns(kind, 1, 4000)[0]]).astype(dtype)
+    dtype = table.KINDS[kind]
+    x = np.concatenate([table.points(kind, [(-100, 100)], 4000)[0], table.bit_patterns(kind, 1, 4000)[0]]).astype(dtype)
     for k, name in enumerate(("sin", "cos")):
-        both = base.loops(functools.partial(_one_of, trigonometric.sincos, k), kind)
+        both = table.loops(functools.partial(_one_of, trigonometric.sincos, k), kind)
         np.testing.assert_array_equal(bits(both.run(both.counts[1], [x])), bits(machine(name, kind).run(1, [x])))
 
 
@@ -214,27 +213,27 @@ def _one_of(function: Any, index: int, x: Lanes) -> Lanes:
 
 @KINDS
 def test_sine_and_cosine_stay_within_one(kind: str) -> None:
-    x = np.concatenate([base.points(kind, [(-1e3, 1e3)], 200_000)[0], base.bit_patterns(kind, 1, 100_000)[0]])
+    x = np.concatenate([table.points(kind, [(-1e3, 1e3)], 200_000)[0], table.bit_patterns(kind, 1, 100_000)[0]])
     x = x[np.isfinite(x)]
     for name in ("sin", "cos"):
         assert np.abs(machine(name, kind).run(1, [x])).max() <= 1
-    zero = np.zeros(1, base.KINDS[kind])
+    zero = np.zeros(1, table.KINDS[kind])
     assert machine("cos", kind).run(1, [zero])[0] == 1
 
 
 @KINDS
 def test_degrees_have_numpys_bits(kind: str) -> None:
-    x = np.concatenate([base.points(kind, [(-1e4, 1e4)], 1000)[0], special_numbers(kind)])
+    x = np.concatenate([table.points(kind, [(-1e4, 1e4)], 1000)[0], special_numbers(kind)])
     for native, expected in ((trigonometric.deg2rad, np.deg2rad), (trigonometric.rad2deg, np.rad2deg)):
         with np.errstate(all="ignore"):
-            np.testing.assert_array_equal(bits(base.loops(native, kind).run(1, [x])), bits(expected(x)))
+            np.testing.assert_array_equal(bits(table.loops(native, kind).run(1, [x])), bits(expected(x)))
 
 
 @KINDS
 def test_erfc_underflows_gradually(kind: str) -> None:
-    limits = np.finfo(base.KINDS[kind])
+    limits = np.finfo(table.KINDS[kind])
     low, high = (26.5, 27.3) if kind == "f64" else (9.1, 10.1)
-    x = np.linspace(low, high, 2001).astype(base.KINDS[kind])
+    x = np.linspace(low, high, 2001).astype(table.KINDS[kind])
     y = machine("erfc", kind).run(1, [x])
     assert (np.diff(y) <= 0).all()
     assert ((y > 0) & (y < limits.tiny)).sum() > 500
@@ -249,7 +248,7 @@ def test_erfc_underflows_gradually(kind: str) -> None:
 @KINDS
 def test_reflection(name: str, kind: str) -> None:
     """Negative arguments: small errors, beside the larger terms that cancel near zeros."""
-    case, loops, dtype = CASES[name], machine(name, kind), base.KINDS[kind]
+    case, loops, dtype = CASES[name], machine(name, kind), table.KINDS[kind]
     x = np.random.default_rng(4).uniform(-30, 0, 200).astype(dtype)
     y = loops.run(loops.counts[1], [x])
     for k in range(x.size):
@@ -264,7 +263,7 @@ def test_reflection(name: str, kind: str) -> None:
 @KINDS
 def test_zeros_are_approached_relatively(kind: str) -> None:
     """gammaln next to its zeros 1 and 2, digamma next to its root."""
-    dtype, limits = base.KINDS[kind], np.finfo(base.KINDS[kind])
+    dtype, limits = table.KINDS[kind], np.finfo(table.KINDS[kind])
     for name, zero in (("gammaln", 1.0), ("gammaln", 2.0), ("digamma", 1.4616321449683622)):
         steps = np.array([1, 2, 3, 10, 1e3, 1e5, 1e6]) * float(limits.eps)
         x = np.concatenate([zero + steps, zero - steps]).astype(dtype)
@@ -283,8 +282,8 @@ def test_several_functions_share_one_module(kind: str) -> None:
         angle = inverse_trigonometric.arctan2(trigonometric.sin(x), trigonometric.cos(x))
         return angle + gamma.gammaln(x) + gamma.digamma(x) + trigonometric.tan(x)
 
-    x = np.concatenate([base.points(kind, [(-20, 20)], 1000)[0], base.points(kind, [(1e10, 1e12)], 100)[0]])
-    loops = base.loops(together, kind)
+    x = np.concatenate([table.points(kind, [(-20, 20)], 1000)[0], table.points(kind, [(1e10, 1e12)], 100)[0]])
+    loops = table.loops(together, kind)
     parts = {name: machine(name, kind).run(1, [x]) for name in ("sin", "cos", "gammaln", "digamma", "tan")}
     angle = machine("arctan2", kind).run(1, [parts["sin"], parts["cos"]])
     expected = angle + parts["gammaln"] + parts["digamma"] + parts["tan"]
@@ -299,9 +298,24 @@ def test_a_rare_branch_leaves_other_lanes_alone() -> None:
     (y,) = where_rare(x > 2.0, [x], [x * 10.0], "hundredfold", lambda x: (x * 100.0,))
     store(y, "%y")
     code.line("ret void")
-    loaded = base.load(module.text())
+    loaded = table.load(module.text())
     function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(loaded.address("f"))
     for given in ([1.0, 2.0, 3.0, -4.0], [0.0, 1.0, 2.0, 0.5], [3.0, 4.0, 5.0, np.nan]):
         source, target = np.array(given), np.empty(count)
         function(source.ctypes.data, target.ctypes.data)
         np.testing.assert_array_equal(target, np.where(source > 2, source * 100, source * 10))
+
+
+PAGE = {}
+for line in table.PAGE.read_text(encoding="utf-8").splitlines():
+    if line.startswith("| `"):
+        cells = line.strip("| ").split(" | ")
+        PAGE[cells[0].strip("`"), cells[1], cells[2]] = float(cells[3])
+
+
+@pytest.mark.parametrize("case", table.CASES, ids=lambda case: case.name)
+def test_the_page_has_what_is_measured(case: Any) -> None:
+    for kind in table.KINDS:
+        names = [text for text, _ in table.sets(case, kind, 1)]
+        assert [key[2] for key in PAGE if key[:2] == (case.name, kind)] == names, "run python tools/maths_table.py"
+        assert all(PAGE[case.name, kind, name] <= case.bound for name in names)
