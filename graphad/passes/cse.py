@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphad.ir.emit import emission, handle
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Input
 from graphad.ir.node import Node, Value
-from graphad.passes.driver import Journal, Results, node_key, sweep
+from graphad.ir.op import Elementwise
+from graphad.ops.shape import Reshape, reshape
+from graphad.passes.driver import Journal, Results, imitate, key_on, node_key, sweep
 
 
 class CommonSubexpressions:
@@ -15,10 +18,13 @@ class CommonSubexpressions:
 
     Two nodes are one when op, attributes, operands and `replica` agree, whatever their roles and scopes; operands of
     commutative ops count in any order; constants are equal by content (bits). Inputs never merge. The first stays.
+
+    Where an elementwise op is applied to a tensor and to its reshape (``log(s)`` and ``log(s[:, None])``), the second
+    becomes a reshape of the first.
     """
 
     name = "cse"
-    text = "Merge nodes with equal op, attributes, operands and replica."
+    text = "Merge nodes with equal op, attributes, operands and replica; elementwise ops also where shapes differ."
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Merge equal nodes."""
@@ -29,11 +35,30 @@ class CommonSubexpressions:
                 return None
             known = first.setdefault(node_key(node), node)
             if known is node:
+                below = before_reshape(node)
+                if below is not None:
+                    known = first.setdefault(key_on(node, below), node)
+            if known is node:
                 return None
-            journal.note("merge", node, Value(known, 0))
-            return known.outputs
+            found = known.outputs
+            if known.types != node.types:
+                imitate(emission, node)
+                found = (reshape(handle(found[0]), node.types[0].shape).value,)
+            journal.note("merge", node, found[0])
+            return found
 
         return sweep(graph, visit)
+
+
+def before_reshape(node: Node) -> tuple[Value, ...] | None:
+    """Return what the operands of an elementwise op are reshapes of, where all are, and these have one shape."""
+    inputs = node.inputs
+    if not inputs or type(inputs[0][0].op) is not Reshape or not isinstance(node.op, Elementwise):
+        return None
+    if any(type(value[0].op) is not Reshape for value in inputs):
+        return None
+    below = tuple([value[0].inputs[0] for value in inputs])
+    return below if all(value.type.shape == below[0].type.shape for value in below) else None
 
 
 cse = CommonSubexpressions()

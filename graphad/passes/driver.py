@@ -153,7 +153,12 @@ def node_key(node: Node) -> Any:
     """Return what two nodes share when they compute the same: op, operands (in any order where that is all the same to
     the op) and replica.
     """
-    op, inputs = node.op, node.inputs
+    return key_on(node, node.inputs)
+
+
+def key_on(node: Node, inputs: tuple[Value, ...]) -> Any:
+    """Return the `node_key` that a node would have with these operands."""
+    op = node.op
     if len(inputs) == 2 and op.name in COMMUTATIVE:
         a, b = inputs
         if (b[0].serial, b[1]) < (a[0].serial, a[1]):

@@ -40,8 +40,6 @@ from graphad.passes.rules import rule, rules_in
 from graphad.tracing.coerce import constant
 from graphad.tracing.tensor import Tensor
 
-i, j = variables("i j")
-
 VIEWS = (Transpose, Reshape)
 DEPTH = 8
 """Views that are looked through on the way to a computation."""
@@ -80,18 +78,35 @@ def part_read(value: Value) -> Part | None:
     if type(op) is Slice:
         ranges = zip(op.starts, op.stops, op.steps, x.type.shape, strict=True)
         return tuple(None if (a, b, step) == (0, n, 1) else Range(a, b, step) for a, b, step, n in ranges)
-    *places, last = indices
-    shape = last.type.shape
+    if axes_read(value) is None:
+        return None
+    index = repeated(indices[-1])
+    return (
+        None
+        if index is None
+        else (*(None,) * (len(indices) - 1), Positions(index), *(None,) * (x.type.ndim - len(indices)))
+    )
+
+
+def axes_read(value: Value) -> tuple[int, ...] | None:
+    """Return the axes of its operand along which a Slice or Gather does not read all in order, the shape of the result
+    being as long; None where a gather mixes axes or changes their number.
+    """
+    op: Any = value.node.op
+    x, *indices = value.node.inputs
+    if type(op) is Slice:
+        ranges = zip(op.starts, op.stops, op.steps, x.type.shape, strict=True)
+        return tuple(k for k, (a, b, step, n) in enumerate(ranges) if (a, b, step) != (0, n, 1))
+    shape = indices[0].type.shape
     if len(shape) != len(indices):
         return None
-    if any(shape[k] != x.type.shape[k] or not counts(v, k) for k, v in enumerate(places)):
+    if any(shape[k] != x.type.shape[k] or not counts(v, k) for k, v in enumerate(indices[:-1])):
         return None
-    index = repeated(last)
-    return None if index is None else (*(None,) * len(places), Positions(index), *(None,) * (x.type.ndim - len(indices)))
+    return (len(indices) - 1,)
 
 
 def counts(value: Value, axis: int) -> bool:
-    """Tell whether each element of `value` is its position along `axis`, as a batch of gathers addresses its samples."""
+    """Tell whether each element of `value` is its position along `axis`: how a batch of gathers tells its samples."""
     while type(value.node.op) is BroadcastTo:
         below = value.node.inputs[0]
         axis -= value.type.ndim - below.type.ndim
@@ -177,10 +192,10 @@ def source_of(root: Tensor) -> Value:
     return root.value.node.inputs[0]
 
 
-def applied(source: Value, operands: Sequence[Tensor], op: Any = None) -> Tensor:
-    """Apply the op of `source` (or `op`) to narrowed operands, at the user's line of `source`."""
+def applied(source: Value, operands: Sequence[Tensor]) -> Tensor:
+    """Apply the op of `source` to narrowed operands, at the user's line of `source`."""
     imitate(emission, source.node)
-    return apply(source.node.op if op is None else op, *operands)
+    return apply(source.node.op, *operands)
 
 
 def alone(value: Value, uses: Uses) -> bool:
@@ -208,48 +223,50 @@ def leads_to_work(value: Value, uses: Uses) -> bool:
     return False
 
 
-def reads(op: Any) -> tuple[Any, ...]:
-    """Return the patterns of a slice, and of gathers by one or two index tensors, of what `op` makes."""
-    made = pattern(op, ...)
-    return pattern(Slice, made), pattern(Gather, made, i), pattern(Gather, made, i, j)
+def reads(made: Any) -> tuple[Any, ...]:
+    """Return the patterns of a slice, and of a gather by some index tensors, of what `made` matches."""
+    indices = variables("i j k l")
+    return pattern(Slice, made), *(pattern(Gather, made, *indices[:n]) for n in range(1, len(indices) + 1))
 
 
 # Computations
 
 
-@rule(*reads(Elementwise), *reads(Cast), complex_too=True)
+@rule(*reads(pattern(Elementwise, ...)), *reads(pattern(Cast, ...)), complex_too=True)
 def part_of_elementwise(root: Tensor, uses: Uses) -> Tensor | None:
     """f(x, y)[i] -> f(x[i], y[i]) for elementwise f that nothing else reads, casts too; [i] is a gather or slice."""
     source = source_of(root)
     operands = source.node.inputs
-    varying = sum(uniform(v) is None for v in operands)
-    if varying == 0 or not alone(source, uses) or not saves(root, varying):
+    axes = axes_read(root.value)
+    numbers = [uniform(v) for v in operands]
+    repeats = [
+        number is None and axes is not None and _repeats(v, axes) for v, number in zip(operands, numbers, strict=True)
+    ]
+    read_in_part = sum(number is None and not same for number, same in zip(numbers, repeats, strict=True))
+    # At least one operand is read at the positions, so that one outside raises its error.
+    if read_in_part == 0 or not alone(source, uses) or not saves(root, read_in_part):
         return None
-    part = part_read(root.value)
-    checked = type(root.value.node.op) is Slice
     narrow = []
-    for value in operands:
-        number = uniform(value)
+    for value, number, same in zip(operands, numbers, repeats, strict=True):
         if number is not None:
             narrow.append(ops.broadcast_to(constant(number, value.type.dtype), root.shape))
-        elif part is not None and _repeats(value, part):
+        elif same:
             narrow.append(ops.broadcast_to(handle(value.node.inputs[0]), root.shape))
         else:
             narrow.append(apply(root.value.node.op, handle(value), *[handle(v) for v in root.value.node.inputs[1:]]))
-            checked = True
-    return applied(source, narrow) if checked else None
+    return applied(source, narrow)
 
 
-def _repeats(value: Value, part: Part) -> bool:
-    """Tell whether a value is the same wherever `part` reads."""
+def _repeats(value: Value, axes: Sequence[int]) -> bool:
+    """Tell whether a value is a broadcast along all of `axes`."""
     if type(value.node.op) is not BroadcastTo:
         return False
     small = value.node.inputs[0].type.shape
     extra = value.type.ndim - len(small)
-    return all(s is None or k < extra or small[k - extra] != value.type.shape[k] for k, s in enumerate(part))
+    return all(k < extra or small[k - extra] != value.type.shape[k] for k in axes)
 
 
-@rule(*reads(Reduction), complex_too=True)
+@rule(*reads(pattern(Reduction, ...)), complex_too=True)
 def part_of_reduction(root: Tensor, uses: Uses) -> Tensor | None:
     """sum(x, axes)[i] -> sum(x[i], axes) for any reduction that nothing else reads."""
     source = source_of(root)
@@ -262,7 +279,7 @@ def part_of_reduction(root: Tensor, uses: Uses) -> Tensor | None:
     return applied(source, [read(handle(x), tuple(None if k in axes else next(kept) for k in range(x.type.ndim)))])
 
 
-@rule(*reads(Matmul), complex_too=True)
+@rule(*reads(pattern(Matmul, ...)), complex_too=True)
 def part_of_product(root: Tensor, uses: Uses) -> Tensor | None:
     """(a @ b)[i, j] -> a[i] @ b[:, j] where nothing else reads the product."""
     source = source_of(root)
@@ -278,9 +295,9 @@ flat_x, flat_y = variables("x y")
 flat = pattern(Reshape, pattern(Matmul, pattern(Reshape, flat_x), flat_y))
 
 
-@rule(pattern(Slice, flat), pattern(Gather, flat, i), pattern(Gather, flat, i, j), complex_too=True)
+@rule(*reads(flat), complex_too=True)
 def part_of_flat_product(x: Tensor, y: Tensor, root: Tensor, uses: Uses) -> Tensor | None:
-    """reshape(reshape(x) @ y)[i] -> reshape(reshape(x[i]) @ y) for a stack of matrices that one product takes as one."""
+    """reshape(reshape(x) @ y)[i] -> reshape(reshape(x[i]) @ y): a stack of matrices in one product."""
     source = source_of(root)
     product = source.node.inputs[0]
     part = part_read(root.value)
@@ -297,7 +314,7 @@ def part_of_flat_product(x: Tensor, y: Tensor, root: Tensor, uses: Uses) -> Tens
 # Views
 
 
-@rule(*reads(BroadcastTo), complex_too=True)
+@rule(*reads(pattern(BroadcastTo, ...)), complex_too=True)
 def part_of_broadcast(root: Tensor) -> Tensor | None:
     """broadcast(x)[i] -> broadcast(x[i]), or broadcast(x) where that repeats along i and no position is outside."""
     source = source_of(root)
@@ -314,7 +331,7 @@ def part_of_broadcast(root: Tensor) -> Tensor | None:
     return ops.broadcast_to(read(x, narrow), root.shape)
 
 
-@rule(*reads(Transpose), complex_too=True)
+@rule(*reads(pattern(Transpose, ...)), complex_too=True)
 def part_of_transpose(root: Tensor, uses: Uses) -> Tensor | None:
     """transpose(x)[i] -> transpose(x[i]) where x is something that can be computed in part."""
     source = source_of(root)
@@ -326,7 +343,7 @@ def part_of_transpose(root: Tensor, uses: Uses) -> Tensor | None:
     return ops.transpose(read(handle(source.node.inputs[0]), narrow), permutation)
 
 
-@rule(*reads(Reshape), complex_too=True)
+@rule(*reads(pattern(Reshape, ...)), complex_too=True)
 def part_of_reshape(root: Tensor, uses: Uses) -> Tensor | None:
     """reshape(x)[i] -> reshape(x[i]) where i reads along an axis of x, and x can be computed in part."""
     source = source_of(root)

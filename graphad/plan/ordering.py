@@ -103,7 +103,7 @@ def order_tasks(tasks: Tasks, known: Sequence[int], beam: int = BEAM, work: int 
     Args:
         tasks: the problem.
         known: a valid order.
-        beam: states that the beam search keeps for each number of tasks that have run.
+        beam: states that the beam search keeps for each number of tasks that have run; 0 for none.
         work: states that the search for the best order opens at most, times the square of the number of tasks.
     """
     best = list(known)
@@ -128,7 +128,8 @@ def order_tasks(tasks: Tasks, known: Sequence[int], beam: int = BEAM, work: int 
             if here < peak:
                 best, peak = order, here
         if not settled:
-            found = _beam_search(tasks, needs, peak, max(min(beam, BEAM_WORK // len(tasks.needs)), 1))
+            width = max(min(beam, BEAM_WORK // len(tasks.needs)), 1)
+            found = _beam_search(tasks, needs, peak, width) if beam else None
             if found is not None:
                 best, peak = _path(found), found.peak
             break

@@ -12,10 +12,7 @@ from graphad.ir.node import Node
 from graphad.plan.arena import Arena, place
 from graphad.plan.buffers import Home
 from graphad.plan.lifetimes import Lifetimes, lifetimes_in, live_bytes
-from graphad.plan.schedule import Schedule, schedule_with_buffers
-
-SEARCHED_FROM = 1 << 20
-"""Peak in bytes from which a better order of the steps is searched for."""
+from graphad.plan.schedule import QUICK, Schedule, schedule_with_buffers
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +193,6 @@ def plan(graph: Graph, updates: Mapping[int, int | None] | None = None, results:
 
     Raises SymbolicSizeError for a graph with symbolic sizes.
     """
-    order, buffers = schedule_with_buffers(graph, SEARCHED_FROM)
+    order, buffers = schedule_with_buffers(graph, QUICK)
     found = lifetimes_in(buffers, updates, results)
     return Plan(graph, order, found, place(found), len(graph.outputs) if results is None else results)

@@ -18,7 +18,7 @@ import numpy as np
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node
 from graphad.plan.buffers import Buffers, Home, find_buffers, is_step, last_reads
-from graphad.plan.ordering import Tasks, make_tasks, order_tasks, peak_of
+from graphad.plan.ordering import BEAM, WORK, Tasks, make_tasks, order_tasks, peak_of
 
 SEARCH_UP_TO = 2_000
 """Steps of a graph that is searched: beyond, only free moves, in linear time."""
@@ -51,6 +51,27 @@ class Schedule:
         return [node.op.name for node in self.nodes]
 
 
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is done for a better order.
+
+    Attributes:
+        smallest: peak in program order, in bytes, from which an order is searched for.
+        beam: as `order_tasks` takes it; 0 for no beam search.
+        work: as `order_tasks` takes it.
+    """
+
+    smallest: int
+    beam: int
+    work: int
+
+
+THOROUGH = Effort(0, BEAM, WORK)
+"""About a second for a graph of a thousand steps."""
+QUICK = Effort(1 << 20, 0, WORK // 40)
+"""Some hundredths of a second, and nothing where there is little to win: for whoever waits for the first call."""
+
+
 def program_order(graph: Graph) -> tuple[Node, ...]:
     """Return the computing nodes in the order they were made."""
     return tuple([node for node in graph.nodes if is_step(node)])
@@ -66,16 +87,13 @@ def schedule_buffers(graph: Graph) -> Buffers:
     return schedule_with_buffers(graph)[1]
 
 
-def schedule_with_buffers(graph: Graph, searched_from: int = 0) -> tuple[Schedule, Buffers]:
-    """Choose an order as `schedule` does; returns it with the buffers of the graph under it.
-
-    A graph whose peak in program order is below `searched_from` bytes is not searched on: there is nothing to win.
-    """
+def schedule_with_buffers(graph: Graph, effort: Effort = THOROUGH) -> tuple[Schedule, Buffers]:
+    """Choose an order as `schedule` does; returns it with the buffers of the graph under it."""
     program = program_order(graph)
     buffers = find_buffers(graph, program)
     moved = with_views_and_sources(buffers, free_moves(buffers))
-    if len(program) <= SEARCH_UP_TO and peak(buffers) >= searched_from:
-        return _searched(buffers, moved)
+    if len(program) <= SEARCH_UP_TO and peak(buffers) >= effort.smallest:
+        return _searched(buffers, moved, effort)
     if moved != list(range(len(program))):
         other = find_buffers(graph, tuple([program[k] for k in moved]))
         if peak(other) < peak(buffers):
@@ -83,7 +101,7 @@ def schedule_with_buffers(graph: Graph, searched_from: int = 0) -> tuple[Schedul
     return Schedule(graph, tuple(buffers.steps)), buffers
 
 
-def _searched(buffers: Buffers, moved: list[int]) -> tuple[Schedule, Buffers]:
+def _searched(buffers: Buffers, moved: list[int], effort: Effort) -> tuple[Schedule, Buffers]:
     """Search from program order and the order `moved`; an order is only taken where `peak` is not above program's."""
     program = buffers.steps
     problem = arena_tasks(buffers)
@@ -99,7 +117,7 @@ def _searched(buffers: Buffers, moved: list[int]) -> tuple[Schedule, Buffers]:
     if any(node.role == "recompute" for node in program):
         # Recomputation stands where whoever put it there wanted it.
         return Schedule(buffers.graph, tuple(best.steps)), best
-    found = order_tasks(tasks, eager if best is other else plain)
+    found = order_tasks(tasks, eager if best is other else plain, effort.beam, effort.work)
     if found.peak < lowest:
         steps = with_views_and_sources(buffers, [problem.steps[task] for task in found.order])
         candidate = find_buffers(buffers.graph, tuple([program[k] for k in steps]))

@@ -26,6 +26,9 @@ F32 = ga.spec((3, 4), "float32")
 I = ga.spec((3, 4), "int64")  # noqa: E741
 B = ga.spec((3, 4), "bool")
 SCALAR = ga.spec(())
+LONG = ga.spec((9, 4))
+STACK = ga.spec((2, 9, 4))
+S4 = ga.spec((4, 4))
 
 
 @dataclass(frozen=True)
@@ -211,10 +214,20 @@ EXAMPLES: dict[str, Example] = {
     "scalar_of_left": plain(lambda x, y: (x * 3) @ y, ga.spec((8, 9)), ga.spec((9, 2))),
     "scalar_of_right": plain(lambda x, y: x @ (y * 3), ga.spec((2, 9)), ga.spec((9, 8))),
     "scalar_of_sum": plain(lambda x: np.sum(x * 3), R),
+    "neg_of_sum": plain(lambda x: np.sum(-np.exp(x), axis=1), R),
+    "sum_of_pad": plain(lambda x: np.sum(np.pad(x, 1), axis=1), R),
     "sum_of_broadcast": plain(lambda x: np.sum(np.broadcast_to(x, (3, 4)), axis=0), V),
     "sum_of_ones": plain(lambda x: np.sum(x, axis=0), ga.spec((1, 4))),
     "sum_sum": plain(lambda x: np.sum(np.sum(x, axis=0), axis=0), R),
     "equal_terms": plain(lambda x, y: (y + x) + x, R, R),
     "one_more_term": plain(lambda x: x * 3 + x, R),
     "one_more_equal_term": plain(lambda x, y: (y + x * 3) + x, R, R),
+    # contract: narrowing
+    "part_of_elementwise": plain(lambda x, y: np.exp(x * y)[np.array([2, 0])], LONG, LONG),
+    "part_of_reduction": plain(lambda x: np.sum(np.exp(x), axis=1)[np.array([2, 0])], LONG),
+    "part_of_product": plain(lambda x, y: (x @ y)[np.array([2, 0])], LONG, ga.spec((4, 5))),
+    "part_of_flat_product": plain(ga.vmap(lambda x, y: (x @ y)[np.array([2, 0])], in_axes=(0, None)), STACK, S4),
+    "part_of_broadcast": plain(lambda x: np.broadcast_to(x, (2, 9, 4))[:, 1:3], ga.spec((9, 4))),
+    "part_of_transpose": plain(lambda x: np.exp(x).T[np.array([2, 0])], ga.spec((4, 9))),
+    "part_of_reshape": plain(lambda x: np.exp(x).reshape(9, 2, 2)[np.array([2, 0])], LONG),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphad.execute.native.fusion import (
     Group,
@@ -42,13 +42,16 @@ class _Rebuilder:
         self.graph = graph
         self.grouping = grouping
         self.final: dict[Value, Value] = {}
+        self.made: set[Node] = set()
         self.known: dict[Any, Region] = {}
 
     def run(self) -> Graph:
         for value in self.graph.inputs:
             self.final[value] = value
+            self.made.add(value[0])
         for node in self.graph.nodes:
-            self.make(node)
+            if node not in self.made:
+                self.make(node)
         return self.graph.with_outputs([self.final[v] for v in self.graph.outputs])
 
     def make(self, wanted: Node) -> None:
@@ -56,12 +59,11 @@ class _Rebuilder:
         stack = [wanted]
         while stack:
             node = stack[-1]
-            if Value(node, 0) in self.final:
+            if node in self.made:
                 stack.pop()
                 continue
             group = self.grouping.group_of.get(node)
-            needed = [v[0] for v in node.inputs] if group is None else self.needs(group)
-            waiting = [n for n in needed if Value(n, 0) not in self.final]
+            waiting = [v[0] for v in node.inputs if v[0] not in self.made] if group is None else self.waiting(group)
             if waiting:
                 stack += waiting
                 continue
@@ -71,14 +73,20 @@ class _Rebuilder:
             else:
                 self.emit(group)
 
-    def needs(self, group: Group) -> list[Node]:
-        """Return the nodes outside a group that its members read directly."""
+    def waiting(self, group: Group) -> list[Node]:
+        """Return the nodes outside a group that its members read directly and that are still to be made."""
         found: dict[Node, None] = {}
-        for node, anchor in group.members.items():
+        members, made = group.members, self.made
+        for node, anchor in members.items():
             for k, value in enumerate(node.inputs):
-                at = operand_anchor(node, k, anchor)
-                if k in loose(node) or not (value[0] in group.members or is_inner(self.grouping, group, value, at)):
+                if value[0] in made:
+                    continue
+                if k in loose(node):
                     found[value[0]] = None
+                elif value[0] not in members:
+                    at = operand_anchor(node, k, anchor)
+                    if not is_inner(self.grouping, group, value, at):
+                        found[value[0]] = None
         return list(found)
 
     def copy(self, node: Node) -> None:
@@ -88,6 +96,7 @@ class _Rebuilder:
             copy = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
         for k in range(len(node.types)):
             self.final[Value(node, k)] = Value(copy, k)
+        self.made.add(node)
 
     def emit(self, group: Group) -> None:
         """Emit the region of a group."""
@@ -104,9 +113,7 @@ class _Rebuilder:
         node = Node(region, inputs, region.body.output_types, last.location, last.scope, last.role, last.replica)
         for k, member in enumerate(outputs):
             self.final[Value(member, 0)] = Value(node, k)
-        for member in members:
-            # Members seen only inside count as made; nobody reads these entries.
-            self.final.setdefault(Value(member, 0), Value(node, 0))
+        self.made.update(members)
 
 
 def is_inner(grouping: Grouping, group: Group, value: Value, anchor: Anchor) -> bool:
@@ -120,8 +127,7 @@ def is_inner(grouping: Grouping, group: Group, value: Value, anchor: Anchor) -> 
     return found is not None and found[0] in group.members
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A node of a body: the node it is like, its operands (entries; inputs as ``-1 - position``), where it lies."""
 
     node: Node
@@ -194,7 +200,10 @@ def _record(node: Node) -> tuple[Any, ...]:
 def described(grouping: Grouping, group: Group, members: Sequence[Node], outputs: Sequence[Node]) -> Description:
     """Describe the body of a group: its members, and the views and numbers between them."""
     found = Description(group)
-    at: dict[tuple[Value, Anchor | None], int] = {}
+    at: dict[Value, int] = {}
+    """Of the members: where each stands."""
+    between: dict[tuple[Value, Anchor], int] = {}
+    """Of the views and numbers between them, by where they lie."""
 
     def append(node: Node, operands: tuple[int, ...], anchor: Anchor) -> int:
         found.entries.append(Entry(node, operands, anchor))
@@ -204,9 +213,9 @@ def described(grouping: Grouping, group: Group, members: Sequence[Node], outputs
         return -1 - found.operands.setdefault((value, anchor), len(found.operands))
 
     def inside(value: Value, anchor: Anchor) -> int:
-        known = at.get((value, None))
+        known = at.get(value)
         if known is None:
-            known = at.get((value, anchor))
+            known = between.get((value, anchor))
         if known is not None:
             return known
         if not is_inner(grouping, group, value, anchor):
@@ -218,15 +227,18 @@ def described(grouping: Grouping, group: Group, members: Sequence[Node], outputs
             if below is None:  # one number, reshaped or repeated
                 below = (NONE,) * node.inputs[0].type.ndim
             operands = (inside(node.inputs[0], below),)
-        made = at[value, anchor] = append(node, operands, anchor)
+        made = between[value, anchor] = append(node, operands, anchor)
         return made
 
     for node in members:
         anchor = group.members[node]
+        if grouping.kind[node].plain:
+            at[Value(node, 0)] = append(node, tuple([inside(v, anchor) for v in node.inputs]), anchor)
+            continue
         apart = loose(node)
         given = tuple(
             [(outside if k in apart else inside)(v, operand_anchor(node, k, anchor)) for k, v in enumerate(node.inputs)]
         )
-        at[Value(node, 0), None] = append(node, given, result_anchor(node, anchor))
-    found.results = [at[Value(node, 0), None] for node in outputs]
+        at[Value(node, 0)] = append(node, given, result_anchor(node, anchor))
+    found.results = [at[Value(node, 0)] for node in outputs]
     return found

@@ -487,8 +487,8 @@ class Grouping:
             moved = frozenset(to_large[a] for a in small.reduced)
             large.reduced = moved if large.reduced is None else large.reduced | moved
         large.depth = depth
-        large.sources |= small.sources
-        large.sources -= large.members.keys()
+        large.sources -= small.members.keys()
+        large.sources |= small.sources - large.members.keys()
         large.first, large.last = min(large.first, small.first), max(large.last, small.last)
         large.weight += small.weight
 

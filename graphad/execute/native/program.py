@@ -245,7 +245,7 @@ class NativeProgram(Program):
         self._lay_out(steps)
 
     def _write_whole(self, steps: Sequence[Step]) -> bool:
-        """Write a short program without host steps as one function, into which LLVM puts its kernels and their sizes."""
+        """Write a short program without host steps as one function, which LLVM specialises for its sizes."""
         total = sum(step.nanoseconds for step in steps)
         if self._calls or len(steps) > WHOLE_STEPS or total > WHOLE_NS:
             return False

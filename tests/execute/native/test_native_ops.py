@@ -23,6 +23,12 @@ for room in ("ops", "autodiff"):
 CLASSES = sorted((c for c in OPS.values() if c.__module__.startswith("graphad.") and c.samples), key=lambda c: c.name)
 
 
+def twice_negated(x):
+    """Return x by way of two elementwise ops."""
+    negative = -x
+    return -negative
+
+
 def samples_graph(cls, around):
     """Return a graph that applies the op to all its samples, and arrays for it.
 
@@ -33,7 +39,7 @@ def samples_graph(cls, around):
     for sample in cls.samples:
         drawn = [operand.draw(rng) for operand in sample.operands]
         made = [make_input(f"x{len(inputs) + k}", type_of(a)) for k, a in enumerate(drawn)]
-        given = [-(-x) if around and x.dtype.kind in "fi" else x for x in made]
+        given = [twice_negated(x) if around and x.dtype.kind in "fi" else x for x in made]
         for y in apply_all(cls(**sample.attributes), *given):
             outputs.append(-y if around and y.dtype.kind in "fi" else y)
         inputs += made
