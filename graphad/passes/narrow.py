@@ -159,11 +159,7 @@ def read(x: Tensor, part: Part) -> Tensor:
 
 
 def _picked(x: Tensor, axis: int, index: Tensor) -> Tensor:
-    lead, rest = x.shape[:axis], x.shape[axis + 1 :]
-    if all(n == 1 for n in lead):
-        picked = ops.gather(ops.reshape(x, x.shape[axis:]), [index])
-        return ops.reshape(picked, (*lead, *index.shape, *rest))
-    shape = (*lead, *index.shape)
+    shape = (*x.shape[:axis], *index.shape)
     return ops.gather(x, [*(iota(shape, k, POSITION) for k in range(axis)), ops.broadcast_to(index, shape)])
 
 

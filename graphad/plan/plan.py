@@ -12,7 +12,7 @@ from graphad.ir.node import Node
 from graphad.plan.arena import Arena, place
 from graphad.plan.buffers import Home
 from graphad.plan.lifetimes import Lifetimes, lifetimes_in, live_bytes
-from graphad.plan.schedule import QUICK, Schedule, schedule_with_buffers
+from graphad.plan.schedule import QUICK, Effort, Schedule, schedule_with_buffers
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,16 +183,22 @@ class Plan:
 
 
 @collector_paused()
-def plan(graph: Graph, updates: Mapping[int, int | None] | None = None, results: int | None = None) -> Plan:
+def plan(
+    graph: Graph,
+    updates: Mapping[int, int | None] | None = None,
+    results: int | None = None,
+    effort: Effort = QUICK,
+) -> Plan:
     """Plan a static graph: order, lifetimes, offsets.
 
     Args:
         graph: a graph without symbolic sizes.
         updates: which inputs (by position) are state, and the output that is the next value of each (None: it stays).
         results: how many of the outputs, from the first, are results for the caller; all if not given.
+        effort: how much is done for a better order.
 
     Raises SymbolicSizeError for a graph with symbolic sizes.
     """
-    order, buffers = schedule_with_buffers(graph, QUICK)
+    order, buffers = schedule_with_buffers(graph, effort)
     found = lifetimes_in(buffers, updates, results)
     return Plan(graph, order, found, place(found), len(graph.outputs) if results is None else results)

@@ -18,7 +18,7 @@ from graphad.plan.buffers import find_buffers
 from graphad.plan.lifetimes import lifetimes
 from graphad.plan.ordering import Tasks, make_tasks, order_tasks, peak_of
 from graphad.plan.plan import plan
-from graphad.plan.schedule import Schedule, peak, program_order, schedule
+from graphad.plan.schedule import THOROUGH, Schedule, peak, program_order, schedule
 
 
 @st.composite
@@ -128,7 +128,7 @@ def test_a_transformer_is_settled_to_a_five_hundredth() -> None:
 
 @pytest.mark.parametrize("graph", [cnn(), cnn(optimized=False), transformer(2)])
 def test_what_the_search_counts_is_what_the_arena_holds(graph: Graph) -> None:
-    found = plan(graph)
+    found = plan(graph, effort=THOROUGH)
     order = schedule(graph)
     assert order.nodes == found.schedule.nodes
     assert order.peak is not None

@@ -90,13 +90,15 @@ class _Rebuilder:
         return list(found)
 
     def copy(self, node: Node) -> None:
+        self.made.add(node)
+        if any(v not in self.final for v in node.inputs):
+            return  # a view that only members of one group read: their region has it
         inputs = tuple([self.final[v] for v in node.inputs])
         copy = node
         if inputs != node.inputs:
             copy = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
         for k in range(len(node.types)):
             self.final[Value(node, k)] = Value(copy, k)
-        self.made.add(node)
 
     def emit(self, group: Group) -> None:
         """Emit the region of a group."""

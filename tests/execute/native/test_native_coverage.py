@@ -46,8 +46,7 @@ def _shared(monkeypatch):
 @contextmanager
 def silent():
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", category=np.exceptions.ComplexWarning)
-        warnings.simplefilter("ignore", category=np.exceptions.RankWarning)
+        warnings.simplefilter("ignore")
         yield
 
 
