@@ -27,6 +27,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "graphad.autodiff": (
         "GradientCheckError",
         "check_grads",
+        "checkpoint",
         "custom_jvp",
         "custom_vjp",
         "grad",
@@ -43,7 +44,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "vmap",
     ),
     "graphad.passes": ("optimize", "pattern", "register_pass", "rule", "scalars", "variables"),
-    "graphad.execute": ("Executable", "compile", "jit"),
+    "graphad.execute": ("Executable", "compile", "jit", "remat_curve"),
     "graphad.eager": ("EagerTensor", "arange", "eye", "full", "no_grad", "ones", "tensor", "zeros"),
     "graphad.files": ("load", "save"),
 }
@@ -67,6 +68,7 @@ __all__ = [
     "arange",
     "build",
     "check_grads",
+    "checkpoint",
     "compile",
     "custom_jvp",
     "custom_vjp",
@@ -96,6 +98,7 @@ __all__ = [
     "random",
     "register_container",
     "register_pass",
+    "remat_curve",
     "role",
     "rule",
     "save",
@@ -147,6 +150,7 @@ if TYPE_CHECKING:
     from graphad.autodiff import (
         GradientCheckError as GradientCheckError,
         check_grads as check_grads,
+        checkpoint as checkpoint,
         custom_jvp as custom_jvp,
         custom_vjp as custom_vjp,
         grad as grad,
@@ -174,6 +178,7 @@ if TYPE_CHECKING:
         Executable as Executable,
         compile as compile,
         jit as jit,
+        remat_curve as remat_curve,
     )
     from graphad.eager import (
         EagerTensor as EagerTensor,

@@ -37,6 +37,7 @@ FLOORS = {
 DOORS = {
     "ir/graph.py": "methods of Graph forward to the rooms above, importing on first use",
     "numpy/applying.py": "apply_along_axis is vmap of a function",
+    "passes/pipeline.py": "optimize(memory_budget=) ends with the planner's recomputation",
     "plan/plan.py": "Plan.to_svg draws itself",
     "tracing/tensor.py": "Tensor.at and __array_namespace__ hand out graphad.numpy, and eager evaluates what is known",
 }

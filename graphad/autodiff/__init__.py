@@ -4,6 +4,7 @@
 """
 
 from graphad.autodiff.check import GradientCheckError, check_grads
+from graphad.autodiff.checkpointing import checkpoint
 from graphad.autodiff.custom import custom_jvp, custom_vjp
 from graphad.autodiff.gradients import grad, value_and_grad
 from graphad.autodiff.jacobians import hessian, jacfwd, jacobian, jacrev
@@ -14,6 +15,7 @@ from graphad.autodiff.stopping import stop_gradient
 __all__ = [
     "GradientCheckError",
     "check_grads",
+    "checkpoint",
     "custom_jvp",
     "custom_vjp",
     "grad",

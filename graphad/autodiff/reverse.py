@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from graphad.autodiff.between import between, substitute_tensors
+from graphad.autodiff.checkpointing import Recomputation
 from graphad.ir.collector import collector_paused
 from graphad.ir.emit import emitting, follow, handle
 from graphad.ir.errors import DerivativeError
@@ -38,6 +39,7 @@ def pullback(
         DerivativeError: an op on the way has no VJP rule; names the op and the user's line.
     """
     wanted = {t.value for t in inputs}
+    again = Recomputation(wanted)
     nodes = _differentiable(between([t.value for t in outputs], wanted), wanted)
     active = set(nodes)
     sums: dict[Value, Tensor] = {}
@@ -53,7 +55,7 @@ def pullback(
             if all(g is None for g in received):
                 continue
             follow(node)
-            for value, pulled in zip(node.inputs, pull_node(node, received), strict=True):
+            for value, pulled in zip(node.inputs, pull_node(node, received, again), strict=True):
                 if pulled is None or not (value[0] in active or value in wanted):
                     continue
                 if is_inexact(value.type.dtype):
@@ -77,15 +79,22 @@ def _differentiable(nodes: Sequence[Node], inputs: Collection[Value]) -> list[No
     return found
 
 
-def pull_node(node: Node, cotangents: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-    """Apply the VJP rule of one node; DerivativeError at the user's line where there is none."""
+def pull_node(
+    node: Node, cotangents: tuple[Tensor | None, ...], again: Recomputation | None = None
+) -> tuple[Tensor | None, ...]:
+    """Apply the VJP rule of one node, reading what `again` computes anew; DerivativeError where there is no rule."""
     op = node.op
     if op.no_gradient:
         return (None,) * len(node.inputs)
     if not type(op).has_rule("vjp"):
         raise _no_derivative(node, "it has no VJP rule")
-    operands = tuple([handle(value) for value in node.inputs])
-    results = tuple([handle(Value(node, i)) for i in range(len(node.types))])
+    read: list[Value] = list(node.inputs)
+    made = [Value(node, i) for i in range(len(node.types))]
+    if again is not None and node.scope:
+        read = [again.seen_from(node, value) for value in read]
+        made = [again.seen_from(node, value) for value in made]
+    operands = tuple([handle(value) for value in read])
+    results = tuple([handle(value) for value in made])
     try:
         return op.vjp(cotangents, operands, results)
     except DerivativeError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 
@@ -21,6 +22,10 @@ class Stopped(BaseException):
     """The process is ending: a task in the background gives up."""
 
 
+_tasks: weakref.WeakSet[Task] = weakref.WeakSet()
+"""All tasks there are."""
+
+
 class Task:
     """A function to be called once, in the background or by whoever waits for it first."""
 
@@ -29,6 +34,11 @@ class Task:
         self._lock = threading.Lock()
         self._finished = False
         self.error: BaseException | None = None
+        _tasks.add(self)
+
+    def begin_anew(self) -> None:
+        """After a fork: the thread that was calling the function, if any, is not there."""
+        self._lock = threading.Lock()
 
     @property
     def finished(self) -> bool:
@@ -96,9 +106,15 @@ def _begin_anew() -> None:
     """After a fork: the thread is not there, and what it was doing is done again by whoever waits."""
     global _queue
     _queue = _Queue()
+    for task in list(_tasks):
+        task.begin_anew()
 
+
+whole = threading.RLock()
+"""Held while something goes on that must not be cut in two by a fork: an import, LLVM at work."""
 
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=whole.acquire, after_in_parent=whole.release, after_in_child=whole.release)
     os.register_at_fork(after_in_child=_begin_anew)
 
 

@@ -17,6 +17,7 @@ from graphad.ir.containers import Container, flatten, paths, unflatten
 from graphad.ir.errors import ExecutionError
 from graphad.ir.graph import Graph
 from graphad.ir.types import TensorType
+from graphad.plan.amounts import amount_bytes
 from graphad.tracing.call import argument_containers, argument_names
 from graphad.tracing.tensor import Tensor
 from graphad.tracing.trace import bind_call, is_leaf, trace
@@ -40,6 +41,7 @@ def compile(
     executor: str | None = None,
     threads: int | None = None,
     wait: bool = False,
+    memory: int | str | None = None,
 ) -> Executable:
     """Plan a graph's memory and return an Executable.
 
@@ -56,16 +58,19 @@ def compile(
         threads: most threads of a native call; GRAPHAD_THREADS, or the number of processors, if not given.
         wait: compile machine code before this returns. Else the first calls run on the reference executor, and
             machine code takes over when a background thread has made it.
+        memory: budget of what a call needs beyond its arguments, the constants and the state: bytes, or text with a
+            unit ("140MB", "1.5 GiB"). What does not fit is computed again where it is needed; results keep every bit.
+            Machine code is then compiled before the first call.
 
     Raises:
+        MemoryBudgetError: no plan keeps `memory`; says the least that was found, and what holds it. Of a graph with
+            symbolic sizes, the call raises it that brings the sizes.
         ExecutionError: `updates` or `state` name what the graph does not have, or types differ.
         TraceError, OpTypeError, ...: what tracing the function raises.
     """
     if isinstance(function, Graph):
-        if examples:
-            raise ExecutionError(f"graph {function.name!r} is compiled without examples: its types are known")
-        graph = function if optimize is None else optimize(function)
-        made = Executable(graph, updates, state, executor, threads)
+        graph = traced_and_optimized(function, examples, optimize)
+        made = Executable(graph, updates, state, executor, threads, memory)
         return made.wait() if wait else made
     traced = trace(function, *examples)
     first: dict[str, Any] = {}
@@ -75,8 +80,19 @@ def compile(
             if not isinstance(leaves[position], TensorType):
                 first[traced.input_names[position]] = leaves[position]
     graph = (optimize or _default_pipeline)(traced)
-    made = Executable(graph, updates, _overlaid(graph, first, state or {}), executor, threads)
+    made = Executable(graph, updates, _overlaid(graph, first, state or {}), executor, threads, memory)
     return made.wait() if wait else made
+
+
+def traced_and_optimized(
+    function: Graph | Callable[..., Any], examples: Sequence[Any], optimize: Callable[[Graph], Graph] | None
+) -> Graph:
+    """Return a graph as `compile` takes it: itself, or a function traced and optimised with the default pipeline."""
+    if not isinstance(function, Graph):
+        return (optimize or _default_pipeline)(trace(function, *examples))
+    if examples:
+        raise ExecutionError(f"graph {function.name!r} is compiled without examples: its types are known")
+    return function if optimize is None else optimize(function)
 
 
 def _overlaid(graph: Graph, first: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,6 +132,7 @@ class Jitted:
         optimize: Callable[[Graph], Graph] | None = None,
         executor: str | None = None,
         threads: int | None = None,
+        memory: int | str | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
@@ -123,6 +140,7 @@ class Jitted:
         self._optimize = optimize
         self._executor = executor
         self._threads = threads
+        self._memory = None if memory is None else amount_bytes(memory)
         self._lock = threading.Lock()
         self._cache: OrderedDict[Key, Executable] = OrderedDict()
         self._latest: tuple[Executable, tuple[type, ...]] | None = None
@@ -209,7 +227,8 @@ class Jitted:
             [name for k, name in enumerate(names) if k not in static]
         )
         traced = trace(positional, *unflatten(container, leaves), name=self._name)
-        return Executable((self._optimize or _default_pipeline)(traced), None, None, self._executor, self._threads)
+        graph = (self._optimize or _default_pipeline)(traced)
+        return Executable(graph, None, None, self._executor, self._threads, self._memory)
 
     @property
     def _name(self) -> str:
@@ -240,6 +259,7 @@ def jit(
     optimize: Callable[[Graph], Graph] | None = None,
     executor: str | None = None,
     threads: int | None = None,
+    memory: int | str | None = None,
 ) -> Any:
     """Trace, optimise and compile `function` on its first call with each signature; also a decorator.
 
@@ -247,11 +267,11 @@ def jit(
         function: a pure function of arrays, as `trace` takes it.
         static_argnums: positions of arguments that are not arrays; hashable, and part of the signature.
         optimize: the pass to run instead of the default pipeline.
-        executor, threads: as of `compile`.
+        executor, threads, memory: as of `compile`.
 
     Returns a `Jitted`: call it; `.graph(*args)` and `.executable(*args)` show what runs.
     """
     positions = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     if function is None:
-        return lambda decorated: Jitted(decorated, positions, optimize, executor, threads)
-    return Jitted(function, positions, optimize, executor, threads)
+        return lambda decorated: Jitted(decorated, positions, optimize, executor, threads, memory)
+    return Jitted(function, positions, optimize, executor, threads, memory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from graphad.execute.tiers import UNFIT, Tiers
 from graphad.ir.collector import collector_paused
 from graphad.ir.errors import ExecutionError, SymbolicSizeError
 from graphad.ir.graph import Graph
+from graphad.plan.amounts import amount_bytes
 from graphad.plan.plan import Plan
 from graphad.tracing.call import convert_leaf, flatten_arguments, size_binding
 
@@ -32,9 +33,10 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Memory:
-    """What an Executable needs, in bytes: `arena` and `state` are held, `results` are made by each call.
+    """What an Executable needs, in bytes: `arena`, `scratch` and `state` are held, `results` are made by each call.
 
     `lower_bound` is the most arena bytes live at once; `inputs` belong to the caller, `constants` to the graph.
+    `scratch` is the workspace of machine code, 0 until it is compiled; `budget` is what `memory=` allowed.
     """
 
     arena: int
@@ -43,16 +45,19 @@ class Memory:
     state: int
     inputs: int
     constants: int
+    scratch: int = 0
+    budget: int | None = None
 
     @property
     def peak(self) -> int:
         """Return the bytes a call needs beyond arguments, constants and state."""
-        return self.arena + self.results
+        return self.arena + self.results + self.scratch
 
     def __str__(self) -> str:
         return (
             f"peak {self.peak:,} bytes = arena {self.arena:,} (lower bound {self.lower_bound:,}) "
-            f"+ results {self.results:,}; state {self.state:,}, constants {self.constants:,}, inputs {self.inputs:,}"
+            f"+ results {self.results:,} + scratch {self.scratch:,}; "
+            f"state {self.state:,}, constants {self.constants:,}, inputs {self.inputs:,}"
         )
 
 
@@ -75,6 +80,7 @@ class Executable:
         state: Mapping[str, Any] | None = None,
         executor: str | None = None,
         threads: int | None = None,
+        memory: int | str | None = None,
     ) -> None:
         """Prepare `graph`.
 
@@ -86,8 +92,12 @@ class Executable:
             state: values of state by argument name, before `graph.initial`.
             executor: "native" or "reference"; native where llvmlite is installed if not given.
             threads: most threads of a native call; GRAPHAD_THREADS, or the number of processors, if not given.
+            memory: budget of a call's arena, results and workspace: bytes, or text like "140MB" (`amount_bytes`). What
+                does not fit is computed again where it is needed, and results stay the same to the bit. Machine code
+                is then compiled before the first call, which would need the memory of both executors otherwise.
 
-        Raises ExecutionError for names or types that do not fit.
+        Raises ExecutionError for names or types that do not fit, and MemoryBudgetError where no plan keeps the budget:
+        at once, or when the sizes are known.
         """
         self._graph = graph
         self._executor = chosen(executor)
@@ -120,17 +130,23 @@ class Executable:
         self._profile: Profile | None = None
         self._running = 0
         self._programs: OrderedDict[Binding, Tiers] = OrderedDict()
-        self._plans = Plans(self._planned, self._updates, self._results, self._executor)
+        budget = None if memory is None else amount_bytes(memory)
+        self._plans = Plans(self._planned, self._updates, self._results, self._executor, budget, threads)
         self._static = graph.static
         self._program: Tiers | None = None
         initial = {name: graph.initial[name] for name in graph.input_names if name in graph.initial}
         self._state.assign(initial)
         if state:
             self._state.assign(state)
-        if self._static and self._executor == "reference":
+        if self._static and (self._executor == "reference" or budget is not None):
             self._plans.get(())
 
     # What is known before it runs.
+
+    @property
+    def plans(self) -> Plans:
+        """Return the plans of the graph, for all sizes."""
+        return self._plans
 
     @property
     def graph(self) -> Graph:
@@ -165,6 +181,8 @@ class Executable:
     def memory(self) -> Memory:
         """Return what the executable needs, by class."""
         found = self.plan
+        tiers = self._programs.get(())
+        program = None if tiers is None else tiers.program
         return Memory(
             found.arena_bytes,
             found.lower_bound_bytes,
@@ -172,6 +190,8 @@ class Executable:
             found.state_bytes,
             found.input_bytes,
             found.constant_bytes,
+            int(getattr(program, "scratch_bytes", 0)),
+            self._plans.budget,
         )
 
     @property
@@ -380,8 +400,15 @@ class Executable:
         if found is None:
             self._check_state()
             native = self._executor == "native"
+            budgeted = self._plans.budget is not None
+            if budgeted:
+                self._plans.get(binding)  # it may refuse
+                self._programs.clear()  # their arenas would add up
             nesting = (self._call_graph.input_container, self._result_container) if self._static else None
             found = Tiers(self._plans, binding, self._state.arrays, native, self._threads, self._lock, nesting)
+            if budgeted:
+                with suppress(Exception):  # of the compiler: it has warned, and the reference executor goes on
+                    found.wait()
             self._programs[binding] = found
             while len(self._programs) > BINDINGS_KEPT:
                 self._programs.popitem(last=False)

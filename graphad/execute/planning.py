@@ -1,14 +1,22 @@
-"""Planning: the plans of one graph for the sizes that it is called with, made when they are first needed."""
+"""Planning: the plans of one graph for the sizes that it is called with, made when they are first needed.
+
+A budget holds for whichever executor runs: recomputation is put into the graph as that executor runs it, and machine
+code's workspace counts.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from graphad.execute.opening import open_groups
 from graphad.ir.graph import Graph
 from graphad.plan.plan import Plan, plan
+
+if TYPE_CHECKING:
+    from graphad.plan.remat import CurvePoint
 
 Binding = tuple[tuple[str, int], ...]
 """Names and values of symbolic sizes, by name; empty for a static graph."""
@@ -20,42 +28,96 @@ BINDINGS_KEPT = 16
 class Plans:
     """The plans of a graph. Several threads may ask."""
 
-    def __init__(self, graph: Graph, updates: Mapping[int, int | None], results: int, executor: str) -> None:
-        """Remember what to plan: `updates` and `results` as `plan` takes them, for calls on `executor`."""
+    def __init__(
+        self,
+        graph: Graph,
+        updates: Mapping[int, int | None],
+        results: int,
+        executor: str,
+        budget: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Remember what to plan.
+
+        Args:
+            graph, updates, results: as `plan` takes them.
+            executor: what calls run on in the end.
+            budget: most bytes of arena, results and workspace of a call; None for no limit.
+            threads: most threads of a native call: each has a workspace.
+        """
         self.graph = graph
+        self.budget = budget
         self._updates = dict(updates)
         self._results = results
         self._executor = executor
+        self._threads = threads
         self._lock = threading.Lock()
-        self._made: OrderedDict[Binding, Plan] = OrderedDict()
+        self._made: OrderedDict[tuple[str, Binding], Plan] = OrderedDict()
 
     def get(self, binding: Binding) -> Plan:
-        """Return the plan that calls with these sizes follow, on the executor they run on in the end."""
-        with self._lock:
-            found = self._made.get(binding)
-            if found is None:
-                found = self._made[binding] = self._planned(self._grouped(self._bound(binding)))
-                while len(self._made) > BINDINGS_KEPT:
-                    self._made.popitem(last=False)
-            self._made.move_to_end(binding)
-            return found
+        """Return the plan that calls with these sizes follow, on the executor they run on in the end.
+
+        Raises MemoryBudgetError where none keeps the budget.
+        """
+        return self._found(self._executor, binding)
 
     def reference(self, binding: Binding) -> Plan:
         """Return the plan that the reference executor follows, whichever executor calls run on in the end."""
-        if self._executor == "reference":
-            return self.get(binding)
-        return self._planned(open_groups(self._bound(binding)))
+        return self._found("reference", binding)
+
+    def _found(self, executor: str, binding: Binding) -> Plan:
+        key = executor, binding
+        with self._lock:
+            found = self._made.get(key)
+            if found is None:
+                found = self._planned(executor, self._grouped(executor, self._bound(binding)))
+                if executor != self._executor and self.budget is None:
+                    return found  # it serves a few calls only, so it is not kept
+                self._made[key] = found
+                while len(self._made) > BINDINGS_KEPT:
+                    self._made.popitem(last=False)
+            self._made.move_to_end(key)
+            return found
+
+    def curve(self, binding: Binding, budgets: Sequence[int]) -> list[CurvePoint]:
+        """Return what each budget costs for calls with these sizes, workspace aside."""
+        from graphad.plan.remat import remat_curve
+
+        graph = self._grouped(self._executor, self._bound(binding))
+        return remat_curve(graph, budgets, self._updates, self._results)
+
+    def _planned(self, executor: str, graph: Graph) -> Plan:
+        if self.budget is None:
+            return plan(graph, self._updates, self._results)
+        return self._within(graph, 0) if executor == "reference" else self._native_within(graph)
 
     def _bound(self, binding: Binding) -> Graph:
         return self.graph.bind(**dict(binding)) if binding else self.graph
 
-    def _planned(self, graph: Graph) -> Plan:
-        return plan(graph, self._updates, self._results)
-
-    def _grouped(self, graph: Graph) -> Graph:
+    def _grouped(self, executor: str, graph: Graph) -> Graph:
         """Return the static graph as the executor runs it: with the groups of ops that it computes together."""
-        if self._executor == "reference":
+        if executor == "reference":
             return open_groups(graph)
         from graphad.execute.native.preparing import prepared
 
         return prepared(graph)
+
+    def _within(self, graph: Graph, beside: int) -> Plan:
+        """Return a plan that leaves `beside` bytes of the budget."""
+        from graphad.plan.remat import within
+
+        assert self.budget is not None
+        return within(graph, self._updates, self._results, self.budget, beside).plan
+
+    def _native_within(self, graph: Graph) -> Plan:
+        """Return a plan that fits with its workspace, which is known when its steps are."""
+        from graphad.execute.native.workspace import workspace_bytes
+
+        assert self.budget is not None
+        beside = workspace_bytes(plan(graph, self._updates, self._results), self._threads)
+        while True:
+            found = self._within(graph, beside)
+            needed = workspace_bytes(found, self._threads)
+            if found.peak_bytes + needed <= self.budget:
+                return found
+            beside = max(needed, beside + 1)  # more each time, so this ends: with a plan, or a refusal

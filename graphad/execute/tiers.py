@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from graphad.execute.background import Task, in_background
+from graphad.execute.background import Task, in_background, whole
 from graphad.execute.planning import Binding, Plans
 from graphad.execute.reference import Program
 from graphad.ir.containers import Container
@@ -108,11 +108,12 @@ class Tiers:
             raise self._task.error
 
     def _compile(self) -> None:
-        from graphad.execute.native.program import NativeProgram
-
         try:
-            made = NativeProgram(self._plans.get(self._binding), self._state, self._threads)
-            straight = None if self._nesting is None else made.entry(*self._nesting, _unfit)
+            with whole:
+                from graphad.execute.native.program import NativeProgram
+
+                made = NativeProgram(self._plans.get(self._binding), self._state, self._threads)
+                straight = None if self._nesting is None else made.entry(*self._nesting, _unfit)
         except Exception as error:
             warnings.warn(
                 f"native code for {self._plans.graph.name!r} failed, the reference executor goes on: "

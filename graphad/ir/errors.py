@@ -73,6 +73,14 @@ class ExecutionError(GraphadError, TypeError, ValueError):
     """The arguments of a call do not fit the graph."""
 
 
+class MemoryBudgetError(GraphadError, MemoryError):
+    """No plan was found within the budget; `smallest` is the least memory that one was found for, in bytes."""
+
+    def __init__(self, message: str, smallest: int, *, location: Location | None = None) -> None:
+        self.smallest = smallest
+        super().__init__(message, location=location)
+
+
 class MissingExtraError(GraphadError, ImportError):
     """An optional package is needed; the message says which `pip install` brings it."""
 

@@ -15,7 +15,7 @@ import numpy as np
 import graphad.ops as ops
 from graphad.ir.emit import apply
 from graphad.ir.op import Elementwise
-from graphad.ir.types import finfo, is_inexact
+from graphad.ir.types import finfo, is_float, is_inexact
 from graphad.ops.arithmetic import PowerScalar
 from graphad.ops.cast import Cast
 from graphad.ops.comparison import Invert, LogicalAnd, LogicalNot, LogicalOr
@@ -29,7 +29,7 @@ from graphad.passes.rules import rule, rules_in
 from graphad.tracing.tensor import Tensor
 
 x, y, a, b, c, d, t = variables("x y a b c d t")
-(k,) = scalars("k")
+j, k = scalars("j k")
 
 
 # Neutral elements
@@ -122,6 +122,17 @@ def divide_by_power_of_two(x: Tensor, k: Any) -> Tensor | None:
     if not np.isfinite(inverse) or abs(inverse) < finfo(k.dtype).tiny or abs(k) == 1:
         return None
     return x * filled(inverse, x)
+
+
+@rule((x * j) * k)
+def mul_exact_numbers(x: Tensor, j: Any, k: Any) -> Tensor | None:
+    """(x * j) * k -> x * (j * k) where neither makes smaller and one is a power of two: a single rounding both ways."""
+    if not is_float(k.dtype) or not (abs(j) >= 1 and abs(k) >= 1):
+        return None
+    with np.errstate(all="ignore"):
+        both = j * k
+    one_is_power = any(math.frexp(abs(float(n)))[0] == 0.5 for n in (j, k))
+    return x * filled(both, x) if one_is_power and np.isfinite(both) else None
 
 
 # Signs

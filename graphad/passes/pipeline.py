@@ -44,6 +44,25 @@ class FunctionPass:
         return self.function(graph)
 
 
+@dataclass(frozen=True)
+class Recompute:
+    """The pass that keeps a budget of memory (`graphad.plan.remat`)."""
+
+    memory_budget: int | str
+    name = "recompute"
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Add recomputation where the graph needs more than the budget."""
+        from graphad.plan.amounts import amount_bytes
+        from graphad.plan.remat import with_budget
+
+        found = with_budget(graph, None, None, amount_bytes(self.memory_budget))
+        before, after = (sum(node.role == "recompute" for node in each.nodes) for each in (graph, found))
+        if after > before:
+            journal.counts["node computed again"] += after - before
+        return found
+
+
 def register_pass(function: Callable[[Graph], Graph] | Pass, name: str | None = None) -> Pass:
     """Make `function`, from graph to graph, a pass that `passes=` can name; usable as a decorator.
 
@@ -90,6 +109,7 @@ def optimize(
     passes: Iterable[PassLike] = PIPELINE,
     fast_math: bool = False,
     verify: bool = False,
+    memory_budget: int | str | None = None,
 ) -> Graph:
     """Return a graph with the same results that costs less; its `report` says what each pass did.
 
@@ -99,6 +119,9 @@ def optimize(
         fast_math: also apply rules that change IEEE results (``x * 0 -> 0``, ``x / x -> 1``, reassociation).
         verify: after every pass check the graph's invariants, run it and the graph before it on random inputs, and
             compare.
+        memory_budget: bytes, or text like "140MB", that the graph's arena and results may take when it runs as it is
+            (`plan(graph).peak_bytes`): the last pass adds what must be computed again, as nodes of the role
+            "recompute". Sizes must be known. `compile(..., memory=)` keeps a budget on any executor.
 
     Without `fast_math`, `fold`, `cse`, `algebra` and `fuse` keep every bit of the results (the sign of a nan aside);
     `stabilize` changes them where the original loses digits or overflows, `contract` by reordering matrix products
@@ -106,6 +129,7 @@ def optimize(
 
     Raises:
         PassError: a pass or rule broke its contract; the message names it and the user's line.
+        MemoryBudgetError: nothing was found that keeps `memory_budget`.
     """
     if not isinstance(graph, Graph):
         raise TypeError(
@@ -113,7 +137,10 @@ def optimize(
             "ga.optimize(ga.trace(f, *examples)), or use ga.jit, which does both"
         )
     with collector_paused():
-        return _run(graph, [_as_pass(item) for item in passes], fast_math, verify)
+        chosen = [_as_pass(item) for item in passes]
+        if memory_budget is not None:
+            chosen.append(Recompute(memory_budget))
+        return _run(graph, chosen, fast_math, verify)
 
 
 def _run(graph: Graph, passes: Sequence[Pass], fast_math: bool, verify: bool) -> Graph:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphad.ir.collector import collector_paused
-from graphad.ir.errors import GraphadError
+from graphad.ir.errors import MemoryBudgetError
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
@@ -40,14 +40,6 @@ ALL_POLICIES_UP_TO = 500
 """Items that all policies are played on; beyond, the first two."""
 
 Updates = Mapping[int, int | None]
-
-
-class MemoryBudgetError(GraphadError, MemoryError):
-    """No plan was found within the budget; `smallest` is the least memory that one was found for, in bytes."""
-
-    def __init__(self, message: str, smallest: int) -> None:
-        self.smallest = smallest
-        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,12 +96,15 @@ def with_budget(graph: Graph, updates: Updates | None, results: int | None, budg
 
 
 @collector_paused()
-def within(graph: Graph, updates: Updates | None, results: int | None, budget_bytes: int) -> Budgeted:
-    """Find the cheapest recomputation that keeps a budget, as `with_budget` does, and return it with its plan."""
+def within(graph: Graph, updates: Updates | None, results: int | None, budget_bytes: int, beside: int = 0) -> Budgeted:
+    """Find the cheapest recomputation that keeps a budget, as `with_budget` does, and return it with its plan.
+
+    Of the budget, `beside` bytes are left for the executor's workspace.
+    """
     start = plan(graph, updates, results)
-    if start.peak_bytes <= budget_bytes:
+    if start.peak_bytes + beside <= budget_bytes:
         return Budgeted(graph, start, 0.0, 0, "")
-    return _Search(start, updates, results).within(budget_bytes)
+    return _Search(start, updates, results, beside).within(budget_bytes)
 
 
 @collector_paused()
@@ -154,8 +149,8 @@ def _seconds(node: Node) -> float:
 class _Search:
     """The search for recomputation in one graph: its items, and the plays that were tried."""
 
-    def __init__(self, start: Plan, updates: Updates | None, results: int | None) -> None:
-        self.start, self.updates, self.results = start, updates, results
+    def __init__(self, start: Plan, updates: Updates | None, results: int | None, beside: int = 0) -> None:
+        self.start, self.updates, self.results, self.beside = start, updates, results, beside
         self.buffers = find_buffers(start.graph, start.schedule.nodes)
         made: dict[int, list[int]] = {}
         for b, step in enumerate(self.buffers.made_at):
@@ -164,13 +159,14 @@ class _Search:
         self.steps = sorted(made)
         self.items = _items(start, self.buffers, self.steps, made)
         self.tried: dict[int, Budgeted | Stuck] = {}
+        self.smallest: Budgeted | None = None
         count = len(self.steps)
         self.policies = tuple(POLICIES)[: len(POLICIES) if count <= ALL_POLICIES_UP_TO else 2]
         self.tries = TRIES if count <= LARGE else 2
 
     def within(self, budget: int) -> Budgeted:
         """Return the cheapest plan found within a budget of arena and results."""
-        room = budget - self.start.result_bytes
+        room = budget - self.start.result_bytes - self.beside
         best: Budgeted | None = None
         limit, below, above = room, 0, 0  # what is played, the last limit that kept the budget, the last that did not
         for played in range(TRIES):
@@ -198,8 +194,8 @@ class _Search:
                 limit = limit * room // max(arena, 1)
         if best is None:
             best = self._smallest()
-            if best.plan.peak_bytes > budget:
-                raise _refusal(best.plan, budget)
+            if best.plan.peak_bytes + self.beside > budget:
+                raise _refusal(best.plan, budget, self.beside)
         return best
 
     def _at(self, limit: int) -> Budgeted | Stuck:
@@ -223,7 +219,12 @@ class _Search:
         )
 
     def _smallest(self) -> Budgeted:
-        """Return the plan with the least memory that is found by halving the limit's range."""
+        """Return the plan with the least memory that is found by halving the limit's range; it is looked for once."""
+        if self.smallest is None:
+            self.smallest = self._halved()
+        return self.smallest
+
+    def _halved(self) -> Budgeted:
         low, high = 0, self.start.arena_bytes
         best: Budgeted | None = None
         for _ in range(10):
@@ -312,7 +313,7 @@ def _copy(node: Node, inputs: tuple[Value, ...], times: int) -> Node:
     return Node(node.op, inputs, node.types, node.location, node.scope, role, node.replica + times)
 
 
-def _refusal(smallest: Plan, budget: int) -> MemoryBudgetError:
+def _refusal(smallest: Plan, budget: int, beside: int) -> MemoryBudgetError:
     """Say that a budget cannot be kept, how little memory was reached, and what holds it."""
     step = smallest.peak_step
     live = [p for p in smallest.placed() if p.start <= step <= p.end]
@@ -321,10 +322,11 @@ def _refusal(smallest: Plan, budget: int) -> MemoryBudgetError:
         f"  {p.size:>14,} bytes  {p.label}" + (f"  at {p.node.location.short}" if p.node.location else "")
         for p in live[:5]
     ]
-    least = smallest.peak_bytes
+    least = smallest.peak_bytes + beside
+    workspace = f", {beside:,} of workspace" if beside else ""
     return MemoryBudgetError(
         f"graph {smallest.graph.name!r} does not fit into {budget:,} bytes; the least that was found is {least:,} "
-        f"({smallest.arena_bytes:,} of arena, {smallest.result_bytes:,} of results). At its peak it holds:\n"
+        f"({smallest.arena_bytes:,} of arena, {smallest.result_bytes:,} of results{workspace}). At its peak it holds:\n"
         + "\n".join(lines),
         least,
     )

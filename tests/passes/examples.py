@@ -91,6 +91,7 @@ EXAMPLES: dict[str, Example] = {
     "square": plain(lambda x: power(x, 2), R),
     "double": plain(lambda x: x + x, R),
     "divide_by_power_of_two": plain(lambda x: x / 4, R),
+    "mul_exact_numbers": plain(lambda x: (x * 3) * -2, R),
     # algebra: signs
     "neg_neg": plain(lambda x: np.negative(-x), R),
     "mul_minus_one": plain(lambda x: x * -1, R),

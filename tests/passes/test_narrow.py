@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import graphad as ga
 from graphad.ir.graph import Graph
@@ -174,3 +176,62 @@ def test_reshapes_of_other_shapes_do_not_merge() -> None:
         return x.reshape(12) * y.reshape(12), x.reshape(12) * y.T.reshape(12)
 
     best_of(f, normal(3, 4), normal(3, 4))
+
+
+STEPS: tuple[Callable[[Any, Any], Any], ...] = (
+    lambda x, y: np.tanh(x),
+    lambda x, y: -x,
+    lambda x, y: x * y[: x.shape[-1]],
+    lambda x, y: np.where(x > 0.1, x, 2.0),
+    lambda x, y: x.astype("float32").astype("float64"),
+    lambda x, y: np.moveaxis(x, 0, -1),
+    lambda x, y: np.swapaxes(x, 0, 1),
+    lambda x, y: x.reshape(x.shape[0], -1, 1),
+    lambda x, y: x.reshape(1, *x.shape)[0] + x.shape[0],
+    lambda x, y: np.broadcast_to(x[:1], x.shape),
+    lambda x, y: np.broadcast_to(x[:, :1], x.shape),
+    lambda x, y: x @ np.cos(x.swapaxes(1, 2)),
+    lambda x, y: (x.reshape(-1, x.shape[2]) @ np.outer(y[: x.shape[2]], y)).reshape(*x.shape[:2], -1),
+    lambda x, y: np.sum(x, axis=1, keepdims=True) * np.ones((1, 2, 1)),
+    lambda x, y: np.max(x, axis=2, keepdims=True),
+    lambda x, y: x[:, ::2],
+    lambda x, y: x[np.arange(x.shape[0] - 1, -1, -1)],
+)
+PARTS: tuple[Callable[[Any], Any], ...] = (
+    lambda x: x[0],
+    lambda x: x[-1:],
+    lambda x: x[:, 0],
+    lambda x: x[..., ::2],
+    lambda x: x[np.array([0])],
+    lambda x: x[:, np.array([-1])],
+    lambda x: x[..., np.array([0])],
+    lambda x: x[np.array([0, -1]), np.array([0, 0])],
+    lambda x: np.take(x, np.array([[0]]), axis=1),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    steps=st.lists(st.sampled_from(STEPS), min_size=1, max_size=6),
+    part=st.sampled_from(PARTS),
+    batched=st.booleans(),
+    derived=st.booleans(),
+)
+def test_random_chains_keep_values(
+    steps: list[Callable[[Any, Any], Any]], part: Callable[[Any], Any], batched: bool, derived: bool
+) -> None:
+    rng = np.random.default_rng(5)
+    y = rng.uniform(-0.5, 0.5, 64)
+
+    def f(x: Any) -> Any:
+        for step in steps:
+            x = step(x, y)
+        return part(x)
+
+    x = rng.uniform(-0.5, 0.5, (3, 2, 4))
+    function = ga.jacfwd(f) if derived else f
+    arrays = np.stack([x, 2 * x]) if batched else x
+    graph = ga.trace(ga.vmap(function) if batched else function, arrays)
+    best = verify(optimize(graph))
+    (old,), (new,) = evaluate(graph, [arrays]), evaluate(best, [arrays])
+    np.testing.assert_allclose(new, old, rtol=1e-6, atol=1e-9)

@@ -180,7 +180,8 @@ class Group:
         members: anchor of the iteration shape of each node.
         frame: sizes of the axes.
         reduced: the axes that reductions drop; None while there is none.
-        sources: groups and other nodes that members read from, as they were entered (resolve with `Grouping.find`).
+        sources: nodes outside, grouped or not, that members read from.
+        heads: at least one of `sources` for each group among them.
         first, last: positions in the graph of the first and last member.
     """
 
@@ -188,11 +189,14 @@ class Group:
     frame: list[int]
     reduced: frozenset[int] | None
     sources: set[Node]
+    heads: list[Node]
     first: int
     last: int
     depth: int = 0
     """Reductions that wait for each other: the passes over a row, but the last."""
     weight: int = 0
+    most_heads: int = FEW
+    """How long `heads` may get before it is gone through."""
 
 
 def most_nodes(group: Group) -> int:
@@ -265,9 +269,11 @@ class Grouping:
     def begin(self, node: Node, kind: Kind) -> Group:
         """Make a group of one node."""
         origins = self.origins
-        sources = {source for value in node.inputs if (source := origins[value[0]]) is not None}
+        heads = [source for value in node.inputs if (source := origins[value[0]]) is not None]
         at = self.position[node]
-        group = Group({node: kind.anchor}, list(kind.frame), kind.reduced, sources, at, at, kind.depth, kind.weight)
+        group = Group(
+            {node: kind.anchor}, list(kind.frame), kind.reduced, set(heads), heads, at, at, kind.depth, kind.weight
+        )
         self.group_of[node] = group
         return group
 
@@ -436,7 +442,16 @@ class Grouping:
         """Tell whether a path leads from `source` to `reader` by way of others (or the search became too long)."""
         if self.alone_with(source, reader):
             return False
-        return self.reaches(source, [node for node in reader.sources if node not in source.members], reader)
+        return self.reaches(source, [node for node in self.heads(reader) if node not in source.members], reader)
+
+    def heads(self, group: Group) -> list[Node]:
+        """Return a node of each group that a group reads from, and the others that it reads."""
+        if len(group.heads) > group.most_heads:
+            # Groups never part again, so one node for each will do; doubling keeps the work in proportion.
+            group_of = self.group_of
+            group.heads = list({group_of.get(node, node): node for node in group.heads}.values())
+            group.most_heads = 2 * len(group.heads) + FEW
+        return group.heads
 
     def alone_with(self, source: Group, reader: Group) -> bool:
         """Tell whether a small group is seen to have no readers, up to the last of `reader`, but itself and that."""
@@ -468,7 +483,7 @@ class Grouping:
             if group is None:
                 stack += [o for v in node.inputs if (o := self.origin(v)) is not None]
             else:
-                stack += group.sources
+                stack += self.heads(group)
         return False
 
     def merge(self, source: Group, reader: Group, pairs: dict[int, int], depth: int) -> None:
@@ -487,6 +502,7 @@ class Grouping:
             moved = frozenset(to_large[a] for a in small.reduced)
             large.reduced = moved if large.reduced is None else large.reduced | moved
         large.depth = depth
+        large.heads += small.heads
         large.sources -= small.members.keys()
         large.sources |= small.sources - large.members.keys()
         large.first, large.last = min(large.first, small.first), max(large.last, small.last)
@@ -495,7 +511,8 @@ class Grouping:
     def merge_siblings(self) -> None:
         """Merge groups that read one value and run over equal frames."""
         for node in self.graph.nodes:
-            if len(self.readers.get(node, ())) == 1 and not is_view(self.readers[node][0]) or is_view(node):
+            direct = self.readers.get(node, ())
+            if is_view(node) or (len(direct) == 1 and not is_view(direct[0])):
                 continue
             readers = [self.group_of[r] for r in self.all_readers(node) if r in self.group_of]
             found = list({id(g): g for g in readers}.values())
@@ -510,7 +527,7 @@ class Grouping:
 
     def apart(self, a: Group, b: Group) -> bool:
         """Tell whether no path leads from one group to the other."""
-        return not self.reaches(a, list(b.sources), b) and not self.reaches(b, list(a.sources), a)
+        return not self.reaches(a, list(self.heads(b)), b) and not self.reaches(b, list(self.heads(a)), a)
 
     def all_readers(self, node: Node) -> list[Node]:
         """Return the nodes that read a node's results, behind views too."""

@@ -7,7 +7,7 @@ passes a row is gone over. Equal nests (same instructions, same strides; sizes d
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -274,8 +274,13 @@ def stored_inside(nest: Nest, access: Access) -> bool:
     return nest.vector is not None
 
 
-def needed(nest: Nest, p: int, kept: Sequence[int]) -> list[int]:
-    """Return the instructions inside the innermost loops that pass `p` computes, in order; `kept` are in scratch."""
+def in_scratch(nest: Nest, p: int) -> frozenset[int]:
+    """Return the instructions whose values lie in scratch when pass `p` begins: an earlier pass needed them."""
+    return frozenset(k for k in cached(nest) if min(_passes_of(nest, k)) < p)
+
+
+def needed(nest: Nest, p: int, kept: Collection[int]) -> list[int]:
+    """Return the instructions inside the innermost loops of pass `p`, in order; `kept` are in scratch."""
     seen: set[int] = set()
     stack = roots(nest, p)
     while stack:
@@ -284,7 +289,7 @@ def needed(nest: Nest, p: int, kept: Sequence[int]) -> list[int]:
         if k in seen or not element_level(nest, i):
             continue
         seen.add(k)
-        if not (k in kept and i.stage < p):
+        if k not in kept:
             stack += i.operands
     return sorted(seen)
 
@@ -306,11 +311,12 @@ def nest_of(region: Region, strides: Sequence[tuple[int, ...]], result_strides: 
         made.append(instruction)
         return len(made) - 1
 
-    elsewhere = {value for node in body.nodes if isinstance(node.op, (SafeGather, Pad)) for value in node.inputs[:1]}
+    here = {v for node in body.nodes for v in node.inputs[isinstance(node.op, (SafeGather, Pad)) :]}
+    here.update(body.outputs)
     position_of = {value: k for k, value in enumerate(body.inputs)}
     for position, value in enumerate(body.inputs):
-        if value in elsewhere:
-            continue
+        if value not in here:
+            continue  # only read at other positions
         along = _strides_along(anchor_of[value.node], strides[position], axes)
         kind = DTYPE_NAMES[value.type.dtype]
         lies = frozenset(a for a in range(axes) if along[a])

@@ -28,6 +28,7 @@ from graphad.execute.native.nest import (
     access_of,
     cached,
     element_level,
+    in_scratch,
     needed,
     roots,
     stored_inside,
@@ -181,6 +182,7 @@ class _Units:
         self.pointers = [pointer(code, k) for k in range(nest.buffers)]
         self.moving = self._moving_axes()
         self.kept = cached(nest)
+        self.ready = [in_scratch(nest, p) for p in range(nest.passes)]
         self.kept_at = self._scratch_places()
         self.whole: dict[int, Lanes] = {}
         """Values that do not change at all, by instruction."""
@@ -542,8 +544,8 @@ class _Units:
         nest = self.nest
         for k in roots(nest, p):
             self._settle(frame, k)
-        for k in needed(nest, p, self.kept):
-            if k in self.kept and nest.instructions[k].stage < p:
+        for k in needed(nest, p, self.ready[p]):
+            if k in self.ready[p]:
                 continue
             for o in nest.instructions[k].operands:
                 self._settle(frame, o)
@@ -647,9 +649,8 @@ class _Units:
     def _compute(self, frame: _Frame, p: int) -> None:
         """Write what pass `p` computes for the elements at the current positions, and store what is ready."""
         nest = self.nest
-        for k in needed(nest, p, self.kept):
-            i = nest.instructions[k]
-            if k in self.kept and i.stage < p:
+        for k in needed(nest, p, self.ready[p]):
+            if k in self.ready[p]:
                 frame.inner[k] = self._from_scratch(frame, k)
                 continue
             frame.inner[k] = self._value(frame, k)

@@ -27,11 +27,7 @@ NOT_TRACED = ("frexp", "histogram2d", "histogramdd", "packbits", "unpackbits")
 NAMES = sorted(name for name in CALLS if function_of(np, name) is not None and name not in NOT_TRACED)
 UFUNCS = [name for name in NAMES if isinstance(function_of(np, name), np.ufunc)]
 ELEMENTWISE = [name for name in UFUNCS if function_of(np, name).signature is None and name != "ldexp"]
-ROWS = (
-    "all amax amin any argmax argmin average count_nonzero max mean median min nanargmax nanargmin prod ptp std sum "
-    "var cumprod cumsum cumulative_prod cumulative_sum argsort sort nancumprod nancumsum nanmax nanmean nanmedian "
-    "nanmin nanprod nanstd nansum nanvar"
-).split()
+ROWS = ["all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "max", "mean", "median", "min", "nanargmax", "nanargmin", "prod", "ptp", "std", "sum", "var", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "argsort", "sort", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanprod", "nanstd", "nansum", "nanvar"]
 CHANGED = {"roots": "sorts what rounding decides", "linalg.matrix_rank": "a count that rounding decides"}
 """Functions that are compared for their shape and type only where values are of single precision -> why."""
 TOGETHER = 12
@@ -143,6 +139,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("names", chunks(NAMES), ids=lambda names: names[0])
 def test_values_do_not_depend_on_strides(names, layout):
@@ -157,6 +154,7 @@ def of_size(array, shape):
 SIZES = [0, 1, 2, 3, 7, 8, 9, 31, 33, 1000]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("size", SIZES)
 def test_elementwise_functions_of_awkward_sizes(size, precision):
@@ -165,6 +163,7 @@ def test_elementwise_functions_of_awkward_sizes(size, precision):
         assert_same_on_both(names, sets, BOUNDS[precision], (2,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("shape", [(n, m) for n, m in zip([3, 1, 2, 9, 8, 33, 2], SIZES[1:8], strict=True)])
 def test_functions_of_rows_of_awkward_sizes(shape, precision):

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.execute.native.both_executors import THREADS, arrays_of, assert_agree, bound_of, check, same_bits, share_everything
 
 import graphad as ga
 from graphad.execute import Executable
 from graphad.execute.native import preparing
 from graphad.execute.native.regions import Region
 from graphad.ir.errors import ExecutionError
+from tests.execute.native.both_executors import (
+    THREADS,
+    arrays_of,
+    assert_agree,
+    bound_of,
+    check,
+    same_bits,
+    share_everything,
+)
 
 FLOATS = (np.float64, np.float32)
 
@@ -129,6 +137,21 @@ def test_sums_down_columns(columns):
         )
 
     check(everything, x, y, bound=2e-5)
+
+
+def test_a_value_kept_for_later_passes_is_first_needed_in_a_later_one():
+    def twice(x):
+        for _ in range(2):
+            x = np.sin(x) * 0.5 + 0.1 * np.mean(np.exp(-x * x), axis=0)
+        return x
+
+    check(twice, drawn(5, 4))
+    check(lambda x: twice(x.T).T, drawn(5, 40))
+
+
+def test_an_operand_is_read_where_the_loops_stand_and_elsewhere():
+    x = drawn(1, 3)
+    check(lambda x: (ga.ops.pad(x, (0, 0), (0, 0), (1, 0)) + x, np.pad(x, ((0, 0), (1, 1)))[:, 1:-1] * x), x)
 
 
 # Everything reduced, in parts.
@@ -246,7 +269,15 @@ def test_nothing(shape):
     x = drawn(*shape)
 
     def everything(x):
-        return np.exp(x) + 1, np.sum(x), np.sum(x, axis=-1), np.sum(x, axis=0), x.T * 2, np.concatenate([x, x]), 1 + x[:0]
+        return (
+            np.exp(x) + 1,
+            np.sum(x),
+            np.sum(x, axis=-1),
+            np.sum(x, axis=0),
+            x.T * 2,
+            np.concatenate([x, x]),
+            1 + x[:0],
+        )
 
     check(everything, x)
     check(lambda x: ga.grad(lambda t: np.sum(t * t))(x), x)
@@ -324,7 +355,9 @@ def test_a_position_outside_is_an_error_and_leaves_the_state(wrong, threads):
 def test_the_worst_position_is_named_though_others_are_fine():
     x = drawn(4, 5)
     exe = ga.compile(lambda x, j: x[np.arange(4), j] + 1, x, np.zeros(4, int), executor="native", wait=True)
-    with pytest.raises(ExecutionError, match=r"^gather\(f64\[4,5\], .*: index 5 is out of bounds for axis 1 with size 5"):
+    with pytest.raises(
+        ExecutionError, match=r"^gather\(f64\[4,5\], .*: index 5 is out of bounds for axis 1 with size 5"
+    ):
         exe(x, np.array([0, -5, 5, 4]))
     np.testing.assert_array_equal(exe(x, np.array([0, -5, 4, -1])), x[np.arange(4), [0, -5, 4, -1]] + 1)
 
@@ -379,7 +412,9 @@ def test_products_accumulate_into_what_others_read():
         return c + product, c - 2 * (a @ b) + np.sum(product), (c + 3 * (a @ (2 * b))) * c, b + a[:6] @ a.T[:, :5]
 
     check(everything, a, b, c)
-    check(lambda a, b, c: (c + a @ b + c.T.T, np.exp(c + a @ b), (a @ b).T + c.T, c[0] + a @ b, c[:, :1] - a @ b), a, b, c)
+    check(
+        lambda a, b, c: (c + a @ b + c.T.T, np.exp(c + a @ b), (a @ b).T + c.T, c[0] + a @ b, c[:, :1] - a @ b), a, b, c
+    )
 
 
 def test_state_changes_places():
@@ -419,7 +454,8 @@ def test_duplicates_keep_the_bits(monkeypatch):
         return a / total + b * c, np.sum(a + b / total + c)
 
     graph = ga.optimize(ga.trace(lambda x, y: (function(x, y), ga.grad(lambda t: function(t, y)[1])(x)), x, y))
-    assert preparing.with_duplicates(graph) is not graph
+    opened = preparing.open_all(graph)
+    assert preparing.with_duplicates(opened) is not opened
     runs = [arrays_of(Executable(graph, executor="native").wait()(x, y))]
     monkeypatch.setattr(preparing, "with_duplicates", lambda g: g)
     runs.append(arrays_of(Executable(graph, executor="native").wait()(x, y)))
@@ -446,6 +482,19 @@ def test_integers_and_truth_values_in_one_nest():
 
     def everything(i, j, u, m):
         mixed = np.where(m, i, j) * 3 - u
-        return mixed, mixed // 7, mixed % 5, j + j, u * u, ~m & (i > j), np.sum(j), np.max(u), np.sum(m), i << 2, u >> 1, j / 3
+        return (
+            mixed,
+            mixed // 7,
+            mixed % 5,
+            j + j,
+            u * u,
+            ~m & (i > j),
+            np.sum(j),
+            np.max(u),
+            np.sum(m),
+            i << 2,
+            u >> 1,
+            j / 3,
+        )
 
     check(everything, i, np.where(j == 0, 1, j), u, m)
