@@ -73,8 +73,23 @@ QUICK = Effort(1 << 20, 0, WORK // 40)
 
 
 def program_order(graph: Graph) -> tuple[Node, ...]:
-    """Return the computing nodes in the order they were made."""
-    return tuple([node for node in graph.nodes if is_step(node)])
+    """Return the computing nodes in the order they were made; where some are recomputation, these and views wait.
+
+    They stand just before what first needs them. Passes make nodes anew and leave others as they are, so
+    recomputation may come to stand long before its time.
+    """
+    nodes = [node for node in graph.nodes if is_step(node)]
+    if not any(node.role == "recompute" for node in nodes):
+        return tuple(nodes)
+    due = {node: k for k, node in enumerate(nodes)}
+    first = dict.fromkeys(nodes, len(nodes))
+    for node in reversed(nodes):
+        if (node.role == "recompute" or node.op.view) and first[node] < len(nodes):
+            due[node] = first[node]
+        for operand, _ in node.inputs:
+            if operand in first:
+                first[operand] = min(first[operand], due[node])
+    return tuple(sorted(nodes, key=due.__getitem__))  # stable: what is due at the same time keeps its order
 
 
 def schedule(graph: Graph) -> Schedule:

@@ -130,9 +130,7 @@ def test_gradients_of_gradients() -> None:
     def squared_slope(loss: Callable[..., Any]) -> Callable[..., Any]:
         return lambda x, w: np.sum(ga.grad(loss)(x, w) ** 2)
 
-    second = [
-        ga.jit(ga.grad(squared_slope(chain_of(part, 2))))(X, W) for part in (segment, ga.checkpoint(segment))
-    ]
+    second = [ga.jit(ga.grad(squared_slope(chain_of(part, 2))))(X, W) for part in (segment, ga.checkpoint(segment))]
     np.testing.assert_allclose(*second, rtol=1e-12, atol=1e-14)
 
 

@@ -4,12 +4,17 @@ python tools/bench/memory.py --minimalloc [SECONDS]   the instances of MiniMallo
 python tools/bench/memory.py --orders                 training graphs: program order, the order found, its bound
 python tools/bench/memory.py --chain                  recomputation in a chain of 64 layers, against issue 5's figures
 python tools/bench/memory.py --budgets                a transformer of 8 blocks at shares of its peak
+python tools/bench/memory.py --process                rise of a process's peak memory in a warm gradient call: a chain
+                                                      of 36 layers beside JAX and torch, a transformer, a CNN
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -123,11 +128,36 @@ def budgets() -> None:
         print(f"{share:8.0%} {point.peak / 1e6:8.1f} {more:+8.2%} {point.recomputed:6d}")
 
 
+PEERS = os.environ.get("GRAPHAD_PEERS", "/work/peers/bin/python")
+"""Python of the environment that has JAX and torch."""
+
+
+def process() -> None:
+    """Print system, budget, planned peak, rise of the process and milliseconds, each measured in its own process."""
+    rows: list[tuple[str, str, str | None]] = [
+        *[("graphad", "chain", budget) for budget in (None, "400MB", "250MB", "140MB", "100MB")],
+        *[(peer, "chain", None) for peer in ("jax", "jax-checkpoint", "torch")],
+        *[("graphad", name, budget) for name in ("transformer", "cnn") for budget in (None, "60%", "40%")],
+    ]
+    print(f"{'graph':12s} {'system':15s} {'budget':>8s} {'planned MB':>10s} {'rise MB':>8s} {'ms':>8s}")
+    for system, name, budget in rows:
+        python = sys.executable if system == "graphad" else PEERS
+        command = [python, str(Path(__file__).with_name("memory_process.py")), system, name, *([budget] * bool(budget))]
+        done = subprocess.run(command, capture_output=True, text=True)
+        head = f"{name:12s} {system:15s} {budget or '-':>8s}"
+        if done.returncode:
+            print(f"{head}  {done.stderr.strip().splitlines()[-1] if 'Budget' not in done.stderr else 'none fits'}")
+            continue
+        found = json.loads(done.stdout.splitlines()[-1])
+        planned = f"{found['planned'] / 1e6:.1f}" if "planned" in found else "-"
+        print(f"{head} {planned:>10s} {found['rise'] / 1e6:8.1f} {found['seconds'] * 1e3:8.1f}", flush=True)
+
+
 def main() -> None:
     """Print the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minimalloc", type=float, nargs="?", const=1.9, metavar="SECONDS")
-    tables = {"orders": orders, "chain": chains, "budgets": budgets}
+    tables = {"orders": orders, "chain": chains, "budgets": budgets, "process": process}
     for name, table in tables.items():
         parser.add_argument(f"--{name}", action="store_const", const=table)
     arguments = parser.parse_args()

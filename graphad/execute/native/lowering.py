@@ -18,7 +18,8 @@ from graphad.execute.native.addresses import SafeScatterAdd, SafeScatterSet
 from graphad.execute.native.code import Module
 from graphad.execute.native.elementwise import KINDS
 from graphad.execute.native.kernel import Kernel
-from graphad.execute.native.nest import Nest, nest_of
+from graphad.execute.native.nest import Nest
+from graphad.execute.native.nest_building import nest_of
 from graphad.execute.native.nest_code import nest_kernels, partial_bytes
 from graphad.execute.native.regions import NONE, Region
 from graphad.execute.native.scattering import Scatter, scatter_kernel

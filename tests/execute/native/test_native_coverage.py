@@ -27,7 +27,43 @@ NOT_TRACED = ("frexp", "histogram2d", "histogramdd", "packbits", "unpackbits")
 NAMES = sorted(name for name in CALLS if function_of(np, name) is not None and name not in NOT_TRACED)
 UFUNCS = [name for name in NAMES if isinstance(function_of(np, name), np.ufunc)]
 ELEMENTWISE = [name for name in UFUNCS if function_of(np, name).signature is None and name != "ldexp"]
-ROWS = ["all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "max", "mean", "median", "min", "nanargmax", "nanargmin", "prod", "ptp", "std", "sum", "var", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "argsort", "sort", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanprod", "nanstd", "nansum", "nanvar"]
+ROWS = [
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "average",
+    "count_nonzero",
+    "max",
+    "mean",
+    "median",
+    "min",
+    "nanargmax",
+    "nanargmin",
+    "prod",
+    "ptp",
+    "std",
+    "sum",
+    "var",
+    "cumprod",
+    "cumsum",
+    "cumulative_prod",
+    "cumulative_sum",
+    "argsort",
+    "sort",
+    "nancumprod",
+    "nancumsum",
+    "nanmax",
+    "nanmean",
+    "nanmedian",
+    "nanmin",
+    "nanprod",
+    "nanstd",
+    "nansum",
+    "nanvar",
+]
 CHANGED = {"roots": "sorts what rounding decides", "linalg.matrix_rank": "a count that rounding decides"}
 """Functions that are compared for their shape and type only where values are of single precision -> why."""
 TOGETHER = 12
@@ -151,7 +187,7 @@ def of_size(array, shape):
     return np.resize(array, shape)
 
 
-SIZES = [0, 1, 2, 3, 7, 8, 9, 31, 33, 1000]
+SIZES = [0, 1, 3, 8, 33]
 
 
 @pytest.mark.slow
@@ -165,7 +201,7 @@ def test_elementwise_functions_of_awkward_sizes(size, precision):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("shape", [(n, m) for n, m in zip([3, 1, 2, 9, 8, 33, 2], SIZES[1:8], strict=True)])
+@pytest.mark.parametrize("shape", [(n, m) for n, m in ((1, 3), (9, 8), (2, 33))])
 def test_functions_of_rows_of_awkward_sizes(shape, precision):
     rng = np.random.default_rng(1)
     x = PRECISIONS[precision](rng.permutation(np.linspace(0.2, 1.8, shape[0] * shape[1])).reshape(shape))
