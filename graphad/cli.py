@@ -27,6 +27,7 @@ import graphad as ga
 from graphad.ir.containers import flatten, unflatten
 from graphad.ir.errors import ExecutionError, FileError, GraphadError, MissingExtraError
 from graphad.ir.types import is_complex, is_inexact
+from graphad.plan.amounts import amount_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     plan = _command(commands, "plan", "print the memory plan", plan_graph)
     plan.add_argument("--svg", type=Path, metavar="PATH", help="draw the memory timeline into an SVG file")
     plan.add_argument("--json", type=Path, metavar="PATH", help="write the plan as JSON")
+    plan.add_argument("--memory", metavar="AMOUNT", help="plan within this budget: bytes, or text like 140MB")
 
     stats = _command(commands, "stats", "count ops, FLOPs, bytes, parameters, peak memory", graph_stats)
     stats.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -263,7 +265,12 @@ def _random(type_: Any, rng: np.random.Generator) -> np.ndarray[Any, Any]:
 
 def plan_graph(options: argparse.Namespace) -> int:
     """Plan, print, draw."""
-    executable = ga.compile(_static(_graph(options), "plan"))
+    graph = _static(_graph(options), "plan")
+    try:
+        budget = None if options.memory is None else amount_bytes(options.memory)
+    except ValueError as error:
+        raise ExecutionError(f"--memory: {error}") from None
+    executable = ga.compile(graph, memory=budget)
     if options.svg is not None:
         executable.plan.to_svg(options.svg)
     if options.json is not None:

@@ -130,3 +130,11 @@ def test_wrong_usage_exits_with_2_and_one_line(arguments, capsys):
         main(arguments)
     assert caught.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_plan_keeps_the_budget_or_says_what_is_wrong(saved, capsys):
+    assert main(["plan", str(saved), "--memory", "1GB"]) == 0
+    capsys.readouterr()
+    for amount in ("lots", "0", "1B"):
+        assert main(["plan", str(saved), "--memory", amount]) == 2, amount
+        assert capsys.readouterr().err.startswith("graphad plan: ")

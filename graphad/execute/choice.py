@@ -20,6 +20,19 @@ def native_installed() -> bool:
     return importlib.util.find_spec("llvmlite") is not None
 
 
+def thread_setting() -> int | None:
+    """Return the thread count that GRAPHAD_THREADS asks for, None where it is not set.
+
+    Raises ExecutionError where it is not a whole number of at least 1.
+    """
+    setting = os.environ.get("GRAPHAD_THREADS", "").strip()
+    if not setting:
+        return None
+    if not setting.isdecimal() or int(setting) < 1:
+        raise ExecutionError(f"GRAPHAD_THREADS is {setting!r}: set it to a whole number of at least 1")
+    return int(setting)
+
+
 def chosen(executor: str | None) -> str:
     """Return the executor to use: the one asked for, else GRAPHAD_EXECUTOR, else native where llvmlite is installed.
 

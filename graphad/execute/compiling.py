@@ -144,9 +144,9 @@ class Jitted:
         self._lock = threading.Lock()
         self._cache: OrderedDict[Key, Executable] = OrderedDict()
         self._latest: tuple[Executable, tuple[type, ...]] | None = None
+        """What ran last, and the classes of its flat arguments: arrays, or Python numbers (which promote weakly)."""
         self._latest_is_arrays = False
         """Nothing that it takes could be a Python number, which promotes weakly and makes another signature."""
-        """What ran last, and the classes of its flat arguments: arrays, or Python numbers (which promote weakly)."""
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """Run the compiled function."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphad.execute.arguments import builder, taker
-from graphad.execute.choice import chosen
+from graphad.execute.choice import chosen, thread_setting
 from graphad.execute.planning import BINDINGS_KEPT, Binding, Plans
 from graphad.execute.reference import Program
 from graphad.execute.state import State, call_graph_of, resolve_updates, result_container
@@ -103,7 +103,7 @@ class Executable:
         self._executor = chosen(executor)
         if threads is not None and threads < 1:
             raise ExecutionError(f"a call runs on at least one thread, not {threads}")
-        self._threads = threads
+        self._threads = threads if threads is not None else thread_setting()
         pairs = resolve_updates(graph, updates or {})
         held = {k for k, name in enumerate(graph.input_names) if name in graph.initial}
         consumed = set(pairs.values())

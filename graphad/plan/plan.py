@@ -175,6 +175,17 @@ class Plan:
 
         return plan_to_svg(self, path)
 
+    def live_svg(self, path: Any = None) -> str:
+        """Draw the live bytes by class, write the picture to `path` if given, and return it."""
+        from graphad.view.live_bytes import live_bytes_by_class, live_bytes_to_svg
+
+        svg = live_bytes_to_svg(live_bytes_by_class(self))
+        if path is not None:
+            from pathlib import Path
+
+            Path(path).write_text(svg, encoding="utf-8")
+        return svg
+
     def __repr__(self) -> str:
         return (
             f"<plan of {self.graph.name}: {len(self.schedule.nodes)} steps, arena {self.arena_bytes} bytes "

@@ -18,10 +18,10 @@ from graphad.view.svg import MARGIN, number, set_heading, svg_opening
 PLOT_WIDTH = 960.0
 ARENA_HEIGHT = 380.0
 CURVE_HEIGHT = 170.0
-_AXIS_LEFT = 82.0
-_AXIS_RIGHT = 16.0
+AXIS_LEFT = 82.0
+AXIS_RIGHT = 16.0
 _PLOT_GAP = 54.0
-_AXIS_BELOW = 44.0
+AXIS_BELOW = 44.0
 _TICK_SIZE = 11.0
 # Room at the left end over a plot for the name of its upright axis.
 _NAME_WIDTH = 20.0
@@ -113,7 +113,7 @@ def step_ticks(count: int, most: int = 12) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Axes:
+class Axes:
     """A plot: its left edge, upper edge and size, the number of steps across and the bytes up."""
 
     left: float
@@ -142,7 +142,7 @@ def timeline_to_svg(timeline: Timeline) -> str:
     The dashed line is the lower bound (no plan can peak below it); the peak is marked with its step and its
     bytes.
     """
-    width = _AXIS_LEFT + PLOT_WIDTH + _AXIS_RIGHT
+    width = AXIS_LEFT + PLOT_WIDTH + AXIS_RIGHT
     present = {r.kind for r in timeline.rectangles}
     known = (*_BUFFER_STYLES, *BOX_STYLES)
     kinds = [kind for kind in known if kind in present] + sorted(present.difference(known))
@@ -153,16 +153,16 @@ def timeline_to_svg(timeline: Timeline) -> str:
     head = set_heading(timeline.title, legend, width)
     steps = len(timeline.steps)
     arena_top = MARGIN + head.height + 18.0
-    arena = _Axes(MARGIN + _AXIS_LEFT, arena_top, PLOT_WIDTH, ARENA_HEIGHT, steps, timeline.arena_bytes)
+    arena = Axes(MARGIN + AXIS_LEFT, arena_top, PLOT_WIDTH, ARENA_HEIGHT, steps, timeline.arena_bytes)
     curve_top = arena_top + ARENA_HEIGHT + _PLOT_GAP
     most = max((timeline.arena_bytes, timeline.lower_bound_bytes, *timeline.live_bytes))
-    curve = _Axes(MARGIN + _AXIS_LEFT, curve_top, PLOT_WIDTH, CURVE_HEIGHT, steps, most)
+    curve = Axes(MARGIN + AXIS_LEFT, curve_top, PLOT_WIDTH, CURVE_HEIGHT, steps, most)
     out = [
-        svg_opening(width + 2 * MARGIN, curve_top + CURVE_HEIGHT + _AXIS_BELOW + MARGIN, timeline.title),
+        svg_opening(width + 2 * MARGIN, curve_top + CURVE_HEIGHT + AXIS_BELOW + MARGIN, timeline.title),
         *head.elements,
-        *_axes(arena, f"address in the arena of {byte_text(timeline.arena_bytes)}"),
+        *draw_axes(arena, f"address in the arena of {byte_text(timeline.arena_bytes)}"),
         *_rectangles(timeline, arena),
-        *_axes(curve, "live bytes"),
+        *draw_axes(curve, "live bytes"),
         *_curve(timeline, curve),
         f'<text x="{number(curve.left + curve.width / 2)}" y="{number(curve_top + CURVE_HEIGHT + 34)}" '
         f'text-anchor="middle" fill="{MUTED_COLOUR}">step of the schedule</text>',
@@ -171,7 +171,7 @@ def timeline_to_svg(timeline: Timeline) -> str:
     return "\n".join(out) + "\n"
 
 
-def _axes(axes: _Axes, name: str) -> Iterator[str]:
+def draw_axes(axes: Axes, name: str) -> Iterator[str]:
     """Draw the grid, the ticks of both axes and the name of the upright axis (over it, so that it reads level)."""
     bottom = axes.top + axes.height
     yield f'<text x="{number(axes.left - 70)}" y="{number(axes.top - 8)}" fill="{MUTED_COLOUR}">{xml_text(name)}</text>'
@@ -193,7 +193,7 @@ def _axes(axes: _Axes, name: str) -> Iterator[str]:
     yield f'fill="none" stroke="{MUTED_COLOUR}"/></g>'
 
 
-def _rectangles(timeline: Timeline, axes: _Axes) -> Iterator[str]:
+def _rectangles(timeline: Timeline, axes: Axes) -> Iterator[str]:
     """Draw the buffers, one group per kind; a label stands in a rectangle only where all of it fits."""
     for kind in dict.fromkeys(r.kind for r in timeline.rectangles):
         style = buffer_style(kind)
@@ -220,7 +220,7 @@ def _rectangles(timeline: Timeline, axes: _Axes) -> Iterator[str]:
         yield "</g>"
 
 
-def _curve(timeline: Timeline, axes: _Axes) -> Iterator[str]:
+def _curve(timeline: Timeline, axes: Axes) -> Iterator[str]:
     """Draw the live bytes as a staircase with the area under it, the lower bound and the peak."""
     floor = axes.top + axes.height
     if timeline.live_bytes:
@@ -272,7 +272,7 @@ def _note(x: float, y: float, anchor: str, colour: str, text: str) -> str:
     return f'<text x="{number(x)}" y="{number(y)}" text-anchor="{anchor}" fill="{colour}">{xml_text(text)}</text>'
 
 
-def _staircase(values: Sequence[int], axes: _Axes) -> str:
+def _staircase(values: Sequence[int], axes: Axes) -> str:
     """Write the tops of the columns as vertical and horizontal lines, one pair for each change of value."""
     parts = [f"V{number(axes.y(values[0]))}"]
     for step, (one, other) in enumerate(pairwise(values), 1):
@@ -282,7 +282,7 @@ def _staircase(values: Sequence[int], axes: _Axes) -> str:
     return "".join(parts)
 
 
-def _step_tooltips(timeline: Timeline, axes: _Axes) -> Iterator[str]:
+def _step_tooltips(timeline: Timeline, axes: Axes) -> Iterator[str]:
     """Lay an invisible column that names it over each step, unless columns would be narrower than a pixel."""
     if len(timeline.steps) > axes.width:
         return

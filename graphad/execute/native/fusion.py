@@ -241,6 +241,7 @@ class Grouping:
                     self.merge_into_reader(source, home)
                     home = group_of[node]
         self.merge_siblings()
+        self.part_cycles()
         return self.alive()
 
     def alive(self) -> list[Group]:
@@ -528,6 +529,49 @@ class Grouping:
     def apart(self, a: Group, b: Group) -> bool:
         """Tell whether no path leads from one group to the other."""
         return not self.reaches(a, list(self.heads(b)), b) and not self.reaches(b, list(self.heads(a)), a)
+
+    def part_cycles(self) -> None:
+        """Take groups apart that wait for each other in a circle.
+
+        The search for detours leaves out what lies before a group in the graph. A group may wait all the same for what
+        comes later, by way of a group that reaches from before to behind; that is rare enough to mend afterwards.
+        """
+        while waiting := self.unsettled():
+            for group in waiting:
+                for node in list(group.members):
+                    self.begin(node, self.kind[node])
+
+    def unsettled(self) -> list[Group]:
+        """Return the groups of more than one node that wait for each other in circles, or between two circles."""
+        reads: dict[Group | Node, set[Group | Node]] = {g: self.units(g.sources) - {g} for g in self.alive()}
+        for node in self.graph.nodes:
+            if node not in self.group_of and not is_view(node) and node.inputs:
+                reads[node] = self.units({o for v in node.inputs if (o := self.origins[v[0]]) is not None})
+        readers: dict[Group | Node, list[Group | Node]] = {}
+        left = {unit: len(sources) for unit, sources in reads.items()}
+        for unit, sources in reads.items():
+            for source in sources:
+                readers.setdefault(source, []).append(unit)
+        ready = [unit for unit, count in left.items() if not count]
+        ready += [source for source in readers if source not in left]
+        while ready:
+            for unit in readers.get(ready.pop(), ()):
+                left[unit] -= 1
+                if not left[unit]:
+                    ready.append(unit)
+        stuck = {unit for unit, count in left.items() if count}
+        # What only waits for a circle, and is in none, has no reader that is stuck.
+        ends = [unit for unit in stuck if stuck.isdisjoint(readers.get(unit, ()))]
+        while ends:
+            unit = ends.pop()
+            stuck.discard(unit)
+            ends += [o for o in reads[unit] if o in stuck and stuck.isdisjoint(readers.get(o, ()))]
+        return [unit for unit in stuck if isinstance(unit, Group) and len(unit.members) > 1]
+
+    def units(self, nodes: set[Node]) -> set[Group | Node]:
+        """Return the groups that nodes are in, and those that are in none."""
+        group_of = self.group_of
+        return {group_of.get(node, node) for node in nodes}
 
     def all_readers(self, node: Node) -> list[Node]:
         """Return the nodes that read a node's results, behind views too."""

@@ -16,6 +16,7 @@ import time
 import weakref
 from typing import Final
 
+from graphad.execute.choice import thread_setting
 from graphad.execute.native import control, waiting
 from graphad.execute.native.walker import StepTable
 from graphad.execute.native.workers import runtime
@@ -39,14 +40,9 @@ def processors() -> int:
 def default_threads() -> int:
     """Return the thread count of runs: GRAPHAD_THREADS, or as many as there are processors.
 
-    Raises ValueError where the variable is not a whole number of at least 1.
+    Raises ExecutionError where the variable is not a whole number of at least 1.
     """
-    setting = os.environ.get("GRAPHAD_THREADS", "").strip()
-    if not setting:
-        return min(processors(), LIMIT)
-    if not setting.isdecimal() or int(setting) < 1:
-        raise ValueError(f"GRAPHAD_THREADS is {setting!r}: set it to a whole number of at least 1")
-    return min(int(setting), LIMIT)
+    return min(thread_setting() or processors(), LIMIT)
 
 
 class Pool:

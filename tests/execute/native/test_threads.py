@@ -21,6 +21,7 @@ pytest.importorskip("llvmlite")
 from graphad.execute.native import threads as threads_module
 from graphad.execute.native.threads import Pool, default_threads, pool
 from graphad.execute.native.walker import ALONE, BARRIER, STEP, StepTable, share, step_table
+from graphad.ir.errors import ExecutionError
 
 Array = np.ndarray[Any, Any]
 HERE = Path(__file__).parents[3]
@@ -338,7 +339,7 @@ def test_thread_count_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     assert default_threads() == threads_module.processors()
     for bad in ("0", "-1", "two", "1.5"):
         monkeypatch.setenv("GRAPHAD_THREADS", bad)
-        with pytest.raises(ValueError, match="GRAPHAD_THREADS"):
+        with pytest.raises(ExecutionError, match="GRAPHAD_THREADS"):
             default_threads()
 
 
