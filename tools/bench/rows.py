@@ -37,6 +37,7 @@ class Row:
         tolerance: how far checksums may lie apart.
         rounds: at most so many.
         needs: a file of `../shared/data/adbench`, if the row reads one.
+        limit: what holds the row back where it is behind, as its profile says.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Row:
     kind: Kind = Kind.STEP
     rounds: int = 9
     needs: str | None = None
+    limit: str = ""
 
     def missing(self) -> str | None:
         """Return the path that the row needs and that is not there."""
@@ -73,6 +75,7 @@ ROWS = (
         peers=("jax", "torch"),
         limits=("products",),
         tolerance=SINGLE,
+        limit="the products alone take nearly all of it, and run at 80 to 90 % of the processor's peak on each thread",
     ),
     Row(
         "transformer",
@@ -144,6 +147,7 @@ ROWS = (
         limits=("by_hand",),
         tolerance=SINGLE,
         kind=Kind.PROCESS,
+        limit="importing our rooms, tracing, deriving and optimising take as long as NumPy itself takes to start",
     ),
     Row(
         "unrolled1000",
@@ -180,6 +184,7 @@ ROWS = (
         arguments={"ops": 100_000},
         kind=Kind.READY,
         rounds=3,
+        limit="300,000 nodes at about 100 us each: tracing, the passes and the grouping into loop nests, not LLVM",
     ),
     Row(
         "ready_transformer",
@@ -189,6 +194,7 @@ ROWS = (
         peers=("jax",),
         tolerance=SINGLE,
         kind=Kind.READY,
+        limit="half of it is LLVM, which compiles some 50 different kernels on one thread",
     ),
     Row(
         "gmm_d10_K100",
@@ -209,6 +215,7 @@ ROWS = (
         arguments={"instance": "d64_K25"},
         quoted={"C++ by hand": 63e-3},
         needs="gmm/1k/gmm_d64_K25.txt",
+        limit="three stacks of 25 products with 64 columns, which take 24 of every 29 ms",
     ),
     Row(
         "ba",
@@ -218,6 +225,7 @@ ROWS = (
         peers=("jax",),
         quoted={"C++ by hand": 5.9e-3},
         limits=("limit",),
+        limit="loops over axes of two and three elements fill no vector; tangents are padded step by step",
     ),
     Row(
         "hand_small",

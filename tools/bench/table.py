@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from measuring import Outcome, Taken
-from rows import Row
+from rows import ROWS, Row
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,10 @@ def markdown(lines: Sequence[Line], environment: Mapping[str, str]) -> str:
         "",
     ]
     if behind:
-        text += [f"Behind the bar: {', '.join(line.name for line in behind)}.", ""]
+        limits = {row.name: row.limit for row in ROWS}
+        text += ["Behind the bar, and why:", ""]
+        text += [f"- {line.name}: {limits.get(line.name) or 'not looked into'}." for line in behind]
+        text += [""]
     return "\n".join(text)
 
 
