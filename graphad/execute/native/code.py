@@ -1,8 +1,8 @@
 """Machine functions under construction, as LLVM IR text: modules, functions, blocks, loops.
 
 What may enter: what every generated function needs, whatever it computes. Values are `Lanes`.
-The text is written directly: building it through llvmlite's object model costs ten times as much, and reading it
-back is the same work for LLVM.
+The text is written directly rather than through llvmlite's object model: it is what is printed, hashed and cached, and
+vectors go in as they are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ class Module:
         self._declarations: dict[str, Text] = {}
         self._globals: dict[str, Text] = {}
         self._functions: dict[str, Code] = {}
-        self._metadata: list[Text] = []
 
     def declare(self, name: str, result: Text, parameters: Sequence[Text], attributes: Text = "") -> None:
         """Declare an outside function, or an intrinsic, once."""
@@ -132,7 +131,7 @@ class Code:
         """End the block with a jump."""
         self.line(f"br label %{label}")
 
-    def branch(self, condition: Text, then: str, otherwise: str, likely: bool | None = None) -> None:
+    def branch(self, condition: Text, then: str, otherwise: str) -> None:
         """End the block with a conditional jump; `condition` is the text of an i1."""
         self.line(f"br i1 {condition}, label %{then}, label %{otherwise}")
 
