@@ -7,10 +7,14 @@ vectors go in as they are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 Text = str
+
+_NAMES = re.compile(r"@([\w.$]+)")
+"""What is named in LLVM IR: functions and tables."""
 
 
 class Module:
@@ -35,11 +39,6 @@ class Module:
             )
         return f"@{name}"
 
-    def variable(self, name: str, type_: Text, initial: Text, align: int = 64) -> Text:
-        """Enter a private variable and return its address as text."""
-        self._globals.setdefault(name, f"@{name} = internal global {type_} {initial}, align {align}")
-        return f"@{name}"
-
     def function(
         self, name: str, result: Text, parameters: Sequence[tuple[Text, str]], attributes: Text = "", linkage: Text = ""
     ) -> Code:
@@ -60,6 +59,31 @@ class Module:
         parts += [function.text() for function in self._functions.values()]
         return "\n".join(parts) + "\n"
 
+    def parts(self) -> list[Text]:
+        """Return the module as several, one for each function that is seen from outside.
+
+        A part brings along the internal functions and the tables that it uses, and declares the outside functions. It
+        depends on nothing else in the module, so that equal functions of different modules make equal parts.
+        """
+        texts = {name: function.text() for name, function in self._functions.items()}
+        uses = {name: set(_NAMES.findall(text)) - {name} for name, text in texts.items()}
+        return [self._part(name, texts, uses) for name, code in self._functions.items() if not code.internal]
+
+    def _part(self, name: str, texts: dict[str, Text], uses: dict[str, set[str]]) -> Text:
+        inside, reached = {name}, [name]
+        used: set[str] = set()
+        while reached:
+            new = uses[reached.pop()] - used
+            used |= new
+            found = {other for other in new if other in texts and self._functions[other].internal} - inside
+            inside |= found
+            reached += found
+        lines = [text for table, text in self._globals.items() if table in used]
+        lines += [text for other, text in self._declarations.items() if other in used]
+        lines += [self._functions[other].declaration() for other in texts if other in used - inside]
+        lines += [text for other, text in texts.items() if other in inside]
+        return "\n".join(lines) + "\n"
+
 
 class Code:
     """One function under construction: a list of lines, with the block that is being written at its end.
@@ -78,6 +102,9 @@ class Code:
     ) -> None:
         self.module = module
         self.name = name
+        self.internal = linkage in ("internal", "private")
+        """Whether only this module sees it."""
+        self._declared = f"declare {result} @{name}({', '.join(kind for kind, _ in parameters)})"
         self._head = (
             f"define {linkage} {result} @{name}({', '.join(f'{t} %{n}' for t, n in parameters)}) {attributes}".replace(
                 "  ", " "
@@ -92,6 +119,10 @@ class Code:
     def text(self) -> Text:
         """Return the function as LLVM IR."""
         return "\n".join([f"{self._head} {{", "entry:", *self._entry, *self._lines, "}"])
+
+    def declaration(self) -> Text:
+        """Return what other modules say of the function."""
+        return self._declared
 
     def fresh(self, stem: str = "v") -> Text:
         """Return a new local name."""

@@ -104,8 +104,8 @@ def entry(
         patches: (array, address, offset) with arrays numbered through inputs and results: before a run, the address of
             the array's first byte plus `offset` is stored at `address`.
         fallback: called with the same arguments where they are not exactly arrays of these types, native, dense and
-            aligned, with keywords, or while the program is running. It must take the claim for as long as it uses the
-            program's memory.
+            aligned, with keywords, while the program is running, and after a run that a step has condemned. It must
+            take the claim for as long as it uses the program's memory.
         arguments: how the inputs are nested in the arguments, which are the children of a tuple; one each if not given.
         result: how the results are nested in what is returned; a tuple of them if not given.
 
@@ -252,7 +252,7 @@ def _code() -> Loaded:
     api = ctypes.cast(_numpy_table(), ctypes.POINTER(ctypes.c_uint64))
     symbols = {name: _address(getattr(ctypes.pythonapi, name)) for name in entry_code.PYTHON_FUNCTIONS}
     define({**symbols, **{name: int(api[place]) for name, place in _NUMPY.items()}})
-    made = compiled(entry_text(), 2)
+    made = compiled(entry_text())
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(made))
     return made
 

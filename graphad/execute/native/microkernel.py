@@ -299,7 +299,7 @@ def write_tiles(module: Module, tile: Tile) -> None:
     """
     element = element_type(tile.kind)
     parameters = [*TILES_PARAMETERS, (element, "alpha"), (element, "beta")]
-    code = module.function(name_of(tile), "void", parameters, "nounwind noinline optsize", "internal")
+    code = module.function(name_of(tile), "void", parameters, "nounwind noinline optsize")
     module.declare("llvm.prefetch.p0", "void", ["ptr", "i32", "i32", "i32"])
     alpha, beta = (Lanes(code, tile.kind, 1, f"%{name}").spread(tile.lanes) for name in ("alpha", "beta"))
     b = View("%b", "%b_term", "1")

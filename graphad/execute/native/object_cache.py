@@ -1,7 +1,8 @@
 """Object code kept by content: in this process while somebody uses it, and on disk.
 
-What is compiled depends on the LLVM IR, the optimisation level, the processor, LLVM's version and graphad's; the name
-of an entry is the SHA-256 of all of these. A file holds its own checksum: one that is damaged, cut short or not this
+A module is kept in parts, one for each function, so that what two modules have in common is compiled once. What is
+compiled depends on the LLVM IR, the optimisation level, the processor, LLVM's version and graphad's; the name of an
+entry is the SHA-256 of all of these. A file holds its own checksum: one that is damaged, cut short or not this
 user's own is not used. Writing is a service, never a duty: where it fails, nothing is kept.
 
 GRAPHAD_CACHE=0 keeps nothing on disk. GRAPHAD_CACHE_DIR names the directory; else it is the platform's for caches.
@@ -18,12 +19,14 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import graphad
-from graphad.execute.background import go_on
-from graphad.execute.native.target import Loaded, host, object_code, optimized, version
+from graphad.execute.native.compilation import object_codes
+from graphad.execute.native.target import FULL, Loaded, host, version
 
 BOUND: Final = 256 << 20
 """Most bytes kept on disk; what was used longest ago goes first."""
@@ -54,18 +57,36 @@ def key(module_text: str, level: int) -> str:
     return digest.hexdigest()
 
 
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class _Image:
+    """An object file, which can be referred to weakly, as `bytes` cannot."""
+
+    content: bytes
+
+
+class _Linked(Loaded):
+    """Loaded code that keeps the object files it was made of, for other modules that share some of them."""
+
+    def __init__(self, images: Sequence[_Image]) -> None:
+        super().__init__(image.content for image in images)
+        self.images = images
+
+
 _loaded: weakref.WeakValueDictionary[str, Loaded] = weakref.WeakValueDictionary()
+_images: weakref.WeakValueDictionary[str, _Image] = weakref.WeakValueDictionary()
 _compiling: dict[str, threading.Lock] = {}
 _guard = threading.Lock()
 
 
-def compiled(module_text: str, level: int = 2) -> Loaded:
-    """Return a module's code, loaded: from this process, from disk, or compiled now (and then kept).
+def compiled(*parts: str, level: int = FULL, threads: int = 1) -> Loaded:
+    """Return the code of a module, given as parts that are modules themselves, linked and loaded.
 
-    Threads that want the same code at the same time wait for one of them to compile it. Symbols that the code declares
-    must have been given to `target.define` before; code that is in this process already keeps the addresses it has.
+    Each part is taken from this process, from disk, or compiled now, by at most `threads` threads, and kept. Callers
+    that want the same module at the same time wait for one of them to compile it. Symbols that the code declares must
+    have been given to `target.define` before; code that is in this process already keeps the addresses it has.
     """
-    name = key(module_text, level)
+    names = [key(part, level) for part in parts]
+    name = "".join(names)
     with _guard:
         found = _loaded.get(name)
         if found is not None:
@@ -76,7 +97,7 @@ def compiled(module_text: str, level: int = 2) -> Loaded:
             found = _loaded.get(name)
         try:
             if found is None:
-                found = _from_disk_or_compiled(name, module_text, level)
+                found = _Linked(_kept_or_compiled(names, parts, level, threads))
         finally:
             with _guard:
                 if found is not None:
@@ -85,16 +106,29 @@ def compiled(module_text: str, level: int = 2) -> Loaded:
     return found
 
 
-def _from_disk_or_compiled(name: str, module_text: str, level: int) -> Loaded:
+def _kept_or_compiled(names: Sequence[str], parts: Sequence[str], level: int, threads: int) -> list[_Image]:
+    """Return the object file of each part; what must be compiled is compiled together."""
     place = directory()
-    image = read(place, name) if place else None
-    if image is None:
-        module = optimized(module_text, level)
-        go_on()
-        image = object_code(module)
-        if place:
-            write(place, name, image)
-    return Loaded(image)
+    found = {name: _kept(name, place) for name in names}
+    missing = {name: part for name, part in zip(names, parts, strict=True) if found[name] is None}
+    if missing:
+        for name, code in zip(missing, object_codes(list(missing.values()), level, threads), strict=True):
+            found[name] = _Image(code)
+            if place:
+                write(place, name, code)
+    images = {name: image for name, image in found.items() if image is not None}
+    with _guard:
+        _images.update(images)
+    return list(images.values())
+
+
+def _kept(name: str, place: Path | None) -> _Image | None:
+    with _guard:
+        found = _images.get(name)
+    if found is None and place is not None:
+        image = read(place, name)
+        found = None if image is None else _Image(image)
+    return found
 
 
 def _after_fork() -> None:

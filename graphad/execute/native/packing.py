@@ -86,7 +86,7 @@ class Writer:
 
     def __init__(self, module: Module, strip: Strip) -> None:
         self.strip = strip
-        self.code = module.function(strip.name, "void", PARAMETERS, "nounwind noinline optsize", "internal")
+        self.code = module.function(strip.name, "void", PARAMETERS, "nounwind noinline optsize")
         self.from_ = self.to = ""
 
     def write(self) -> None:

@@ -241,7 +241,10 @@ class NativeProgram(Program):
                 define(library.symbols())
                 pool().quiet(library.get_threads, library.set_threads)
             whole = self._write_whole(steps)
-            self._loaded = compiled(self.module.text(), FULL if whole else LIGHT)
+            if whole:
+                self._loaded = compiled(self.module.text(), level=FULL)
+            else:
+                self._loaded = compiled(*self.module.parts(), level=LIGHT, threads=self.threads)
         self._lay_out(steps)
 
     def _write_whole(self, steps: Sequence[Step]) -> bool:

@@ -5,12 +5,15 @@ llvmlite is imported here and nowhere else; importing it costs some 60 ms, so th
 
 from __future__ import annotations
 
+import ctypes
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
+from llvmlite.binding import ffi
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ def new_target_machine() -> llvm.TargetMachine:
     return target.create_target_machine(cpu=found.cpu, features=found.features, opt=2, reloc="pic", codemodel="default")
 
 
-def parse(text: str) -> llvm.ModuleRef:
-    """Parse and verify LLVM IR."""
-    module = llvm.parse_assembly(text)
+def parse(text: str, context: llvm.ContextRef | None = None) -> llvm.ModuleRef:
+    """Parse and verify LLVM IR; modules of different contexts may be worked on by different threads at once."""
+    module = llvm.parse_assembly(text, context)
     module.triple = host().triple
     module.data_layout = str(target_machine().target_data)
     module.verify()
@@ -69,13 +72,13 @@ FULL, LIGHT = 2, 1
 """Levels of optimisation: LLVM's pipeline for functions that call each other; a few passes for kernels."""
 
 
-def optimized(text: str, level: int = FULL) -> llvm.ModuleRef:
+def optimized(text: str, level: int = FULL, context: llvm.ContextRef | None = None) -> llvm.ModuleRef:
     """Parse LLVM IR and optimise it; vectors are written by us, so no vectoriser runs.
 
     Kernels are nests of loops around straight code that is written in good order already. They take LIGHT, a fifth of
     the time of FULL, and run as fast.
     """
-    module = parse(text)
+    module = parse(text, context)
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization = False
     options.slp_vectorization = False
@@ -98,9 +101,31 @@ def optimized(text: str, level: int = FULL) -> llvm.ModuleRef:
     return module
 
 
-def object_code(module: llvm.ModuleRef) -> bytes:
-    """Return the object file of a module."""
-    return bytes(target_machine().emit_object(module))
+def object_code(text: str, level: int = FULL) -> bytes:
+    """Optimise and compile LLVM IR; returns the object file.
+
+    Several threads may do so at once: LLVM is made for that where each has its own context and code generator, which
+    is why llvmlite's lock round each call is passed by for the one call that takes long.
+    """
+    module = optimized(text, level, llvm.create_context())
+    machine = new_target_machine()
+    message = ctypes.c_char_p()
+    buffer = _emit()(machine, module, 1, ctypes.byref(message))
+    if not buffer:
+        raise RuntimeError(f"LLVM: {(message.value or b'no object code').decode()}")
+    try:
+        return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer))
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+@functools.cache
+def _emit() -> Callable[..., Any]:
+    """Return llvmlite's function that writes an object file, without llvmlite's lock."""
+    found = ctypes.CDLL(ffi.lib._name).LLVMPY_TargetMachineEmitToMemory
+    locked = ffi.lib.LLVMPY_TargetMachineEmitToMemory
+    found.argtypes, found.restype = locked.argtypes, locked.restype
+    return found
 
 
 def assembly(text: str) -> str:
@@ -109,12 +134,13 @@ def assembly(text: str) -> str:
 
 
 class Loaded:
-    """Object code in memory: `address(name)` finds a function. The code stays as long as this object."""
+    """Object files in memory, linked: `address(name)` finds a function. The code stays as long as this object."""
 
-    def __init__(self, image: bytes) -> None:
+    def __init__(self, images: Iterable[bytes]) -> None:
         empty = parse("")
         self._engine = llvm.create_mcjit_compiler(empty, new_target_machine())
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(image))
+        for image in images:
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(image))
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:
@@ -127,7 +153,7 @@ class Loaded:
 
 def load(module_text: str) -> Loaded:
     """Optimise, compile and load LLVM IR."""
-    return Loaded(object_code(optimized(module_text)))
+    return Loaded([object_code(module_text)])
 
 
 def define(symbols: Mapping[str, int]) -> None:

@@ -16,7 +16,7 @@ def loaded() -> Loaded:
     module = Module()
     for add in (_add_count, _add_stamp, _add_mirror, _add_both, _add_fetch, _add_await):
         add(module)
-    return compiled(module.text().replace("define internal", "define"), 2)
+    return compiled(module.text().replace("define internal", "define"))
 
 
 def address(name: str) -> int:

@@ -14,7 +14,8 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
-from graphad.execute.native import object_cache
+from graphad.execute.native import compilation, object_cache
+from graphad.execute.native.code import Module
 from graphad.execute.native.object_cache import compiled, directory, key, read, tidy, write
 
 
@@ -30,13 +31,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the list of modules that LLVM compiles from now on."""
     made: list[str] = []
-    genuine = object_cache.optimized
+    genuine = compilation.object_code
 
-    def noted(text: str, level: int = 2) -> object:
+    def noted(text: str, level: int) -> bytes:
         made.append(text)
         return genuine(text, level)
 
-    monkeypatch.setattr(object_cache, "optimized", noted)
+    monkeypatch.setattr(compilation, "object_code", noted)
     return made
 
 
@@ -66,7 +67,7 @@ def test_code_is_compiled_once_and_then_read(place: Path, compilations: list[str
 def test_code_in_use_is_not_loaded_again(place: Path) -> None:
     first = compiled(module(8))
     assert compiled(module(8)) is first
-    assert compiled(module(8), 1) is not first
+    assert compiled(module(8), level=1) is not first
 
 
 def test_keys_depend_on_everything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,3 +233,76 @@ def test_processes_beside_each_other(place: Path) -> None:
     assert len(files(place)) == 20
     assert not list(place.glob("*.writing"))
     assert all(read(place, path.stem) is not None for path in files(place))
+
+
+def product_of_modules(*numbers: int) -> Module:
+    """Return a module whose function ``total`` adds what its functions ``one7``, ... return."""
+    module = Module()
+    for number in numbers:
+        secret = module.function(f"secret{number}", "i64", [], linkage="internal")
+        secret.line(f"ret i64 {number}")
+        one = module.function(f"one{number}", "i64", [])
+        one.line(f"ret i64 {one.call('i64', f'secret{number}', [])}")
+    total = module.function("total", "i64", [])
+    sum_ = "0"
+    for number in numbers:
+        sum_ = total.value(f"add i64 {sum_}, {total.call('i64', f'one{number}', [])}")
+    total.line(f"ret i64 {sum_}")
+    return module
+
+
+def total(*numbers: int, threads: int = 1) -> int:
+    """Compile a module in parts and call it; nothing of it stays in this process."""
+    code = compiled(*product_of_modules(*numbers).parts(), threads=threads)
+    return int(ctypes.CFUNCTYPE(ctypes.c_int64)(code.address("total"))())
+
+
+def test_parts_are_linked_and_shared(place: Path, compilations: list[str]) -> None:
+    assert total(1, 2, 3) == 6
+    assert len(compilations) == 4  # internal functions go with those that call them
+    assert total(1, 3, 4) == 8
+    assert len(compilations) == 6  # one4, and another total
+    assert total(1, 2, 3) == 6
+    assert len(compilations) == 6
+
+
+def test_parts_in_use_are_shared_without_a_disk(compilations: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHAD_CACHE", "0")
+    kept = compiled(*product_of_modules(1, 2).parts())
+    assert total(1, 3) == 4
+    assert len(compilations) == 5
+    del kept
+    assert total(1, 3) == 4
+    assert len(compilations) == 8
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_compile_the_same(
+    place: Path, compilations: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation, "WORTH", 1)
+    assert total(*range(40), threads=threads) == sum(range(40))
+    assert len(compilations) == 41
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_part_that_is_wrong_is_named(place: Path, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "WORTH", 1)
+    with pytest.raises(RuntimeError, match="expected top-level entity"):
+        compiled(*product_of_modules(*range(20)).parts(), "this is not LLVM IR", threads=threads)
+    assert not files(place)
+
+
+def test_a_process_that_ends_is_not_kept_waiting(
+    place: Path, compilations: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopped(BaseException):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    monkeypatch.setattr(compilation, "go_on", stop)
+    with pytest.raises(Stopped):
+        total(*range(40))
+    assert len(compilations) == 1
