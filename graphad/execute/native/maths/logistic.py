@@ -63,10 +63,15 @@ def log_expit(x: Lanes) -> Lanes:
     return (x < 0.0).select(x, -0.0) - log1p_of_unit(exp_of_negative(-x.abs()))
 
 
-def _larger_and_distance(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
-    """Return max(a, b) and -|a - b|, 0 where both are the same infinity."""
-    difference = a.equals(b).select(a.constant(0.0), a - b)
-    return (a > b).select(a, b), -difference.abs()
+def _larger_and_distance(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+    """Return max(a, b) and -|a - b|, 0 where both are the same infinity, with what rounding took from it."""
+    above = a > b
+    larger, smaller = above.select(a, b), above.select(b, a)
+    same, nothing = a.equals(b), a.constant(0.0)
+    distance = same.select(nothing, smaller - larger)
+    back = distance - smaller
+    lost = (smaller - (distance - back)) - (larger + back)
+    return larger, distance, same.select(nothing, (distance > EXP_BOUNDS[a.kind].low).select(lost, nothing))
 
 
 def logaddexp(a: Lanes, b: Lanes) -> Lanes:
@@ -77,8 +82,8 @@ def logaddexp(a: Lanes, b: Lanes) -> Lanes:
     Args:
         a, b: f32 or f64, of one kind.
     """
-    larger, distance = _larger_and_distance(a, b)
-    return larger + log1p_of_unit(exp_of_negative(distance))
+    larger, distance, lost = _larger_and_distance(a, b)
+    return larger + log1p_of_unit(exp_inside(at_least(distance, EXP_BOUNDS[a.kind].low), lost))
 
 
 def logaddexp2(a: Lanes, b: Lanes) -> Lanes:
@@ -87,5 +92,6 @@ def logaddexp2(a: Lanes, b: Lanes) -> Lanes:
     Args:
         a, b: f32 or f64, of one kind.
     """
-    larger, distance = _larger_and_distance(a, b)
-    return log1p_of_unit(exp2(distance)).fma(LOG2_E, larger)
+    larger, distance, lost = _larger_and_distance(a, b)
+    power = exp2(distance)
+    return log1p_of_unit(power.fma(lost * (1 / LOG2_E), power)).fma(LOG2_E, larger)

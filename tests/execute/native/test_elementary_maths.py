@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
-import itertools
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import mpmath
 import numpy as np
@@ -18,25 +12,12 @@ import pytest
 pytest.importorskip("llvmlite")
 pytest.importorskip("scipy")
 
+sys.path.insert(0, str(Path(__file__).parent))
+from maths_machine import CASES, KINDS, Array, bits, cases, every, machine, signed_neighbours, table
+
 from graphad.execute.native.maths.power import power, power_scalar
 
-Array = np.ndarray[Any, Any]
-TOOL = Path(__file__).resolve().parents[3] / "tools" / "maths_table.py"
-
-
-def _tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("maths_table", TOOL)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-table = _tool()
-CASES = {case.name: case for case in table.ELEMENTARY}
-EVERY = pytest.mark.parametrize(("name", "kind"), list(itertools.product(CASES, table.KINDS)))
-KINDS = pytest.mark.parametrize("kind", list(table.KINDS))
+EVERY = every(cases.ELEMENTARY)
 WIDE_ENOUGH = {"f64": np.finfo(np.longdouble).nmant > 60, "f32": True}
 
 MPMATH = {
@@ -67,76 +48,10 @@ MPMATH = {
 }
 
 
-@functools.cache
-def machine(name: str, kind: str) -> Any:
-    """Return the loops of one function."""
-    return table.loops(CASES[name].native, kind, CASES[name].arity)
-
-
-def bits(x: Array) -> Array:
-    """Return the bits of x, with one nan only."""
-    return np.where(np.isnan(x), x.dtype.type(np.nan), x).view(f"u{x.itemsize}")
-
-
-def operand_sets(case: Any, kind: str, count: int) -> Iterator[list[Array]]:
-    """Yield operands: of each range, and of random bits."""
-    for seed, ranges in enumerate(case.ranges):
-        yield table.points(kind, ranges, count, seed)
-    yield table.bit_patterns(kind, case.arity, count)
-
-
 def special_numbers(kind: str) -> Array:
     """Return numbers at which functions are easily wrong."""
-    limits = np.finfo(table.KINDS[kind])
-    places = [
-        0,
-        1,
-        0.5,
-        2,
-        3,
-        2.5,
-        0.25,
-        1e-10,
-        1e-30,
-        40,
-        88.8,
-        100,
-        104,
-        150,
-        709,
-        710,
-        720,
-        745.2,
-        1100,
-        1e30,
-        np.inf,
-    ]
-    places += [limits.tiny, limits.tiny * 0.75, limits.smallest_subnormal, limits.max, limits.eps, 2.0**53, 2.0**53 + 2]
-    with np.errstate(all="ignore"):
-        positive = np.array(places).astype(table.KINDS[kind])
-    near = np.nextafter(positive[1:], table.KINDS[kind].type(0))
-    every = np.concatenate([positive, near])
-    return np.concatenate([every, -every, [np.nan]]).astype(table.KINDS[kind])
-
-
-@EVERY
-def test_lanes_do_not_change_a_bit(name: str, kind: str) -> None:
-    case, loops = CASES[name], machine(name, kind)
-    for operands in operand_sets(case, kind, 10_007):
-        scalar = bits(loops.run(1, operands))
-        for count in loops.counts[1:]:
-            np.testing.assert_array_equal(bits(loops.run(count, operands)), scalar)
-
-
-@EVERY
-def test_error_is_small(name: str, kind: str) -> None:
-    if not WIDE_ENOUGH[kind]:
-        pytest.skip("this machine has no wider format")
-    case, loops = CASES[name], machine(name, kind)
-    for operands in operand_sets(case, kind, 100_000):
-        errors = table.errors(case, kind, loops.run(loops.counts[1], operands), operands)
-        worst = int(np.argmax(errors))
-        assert errors[worst] <= case.bound, [x[worst] for x in operands]
+    places = [0, 1, 0.5, 2, 3, 2.5, 0.25, 1e-10, 1e-30, 40, 88.8, 100, 104, 150, 709, 710, 720, 745.2, 1100, 1e30]
+    return signed_neighbours([*places, np.inf, 2.0**53, 2.0**53 + 2], kind, 0)
 
 
 @pytest.mark.parametrize("name", ["exp", "log", "expm1", "log1p", "tanh"])
@@ -145,7 +60,7 @@ def test_error_of_the_commonest_is_smaller(name: str, kind: str) -> None:
     if not WIDE_ENOUGH[kind]:
         pytest.skip("this machine has no wider format")
     case, loops = CASES[name], machine(name, kind)
-    for operands in operand_sets(case, kind, 100_000):
+    for _, operands in table.sets(case, kind, 100_000):
         assert table.errors(case, kind, loops.run(loops.counts[1], operands), operands).max() < 1.2
 
 
@@ -153,7 +68,7 @@ def test_error_of_the_commonest_is_smaller(name: str, kind: str) -> None:
 def test_error_against_many_digits(name: str, kind: str) -> None:
     case, loops = CASES[name], machine(name, kind)
     limits = np.finfo(table.KINDS[kind])
-    for operands in operand_sets(case, kind, 60):
+    for _, operands in table.sets(case, kind, 60):
         result = loops.run(loops.counts[1], operands)
         for k in np.flatnonzero(np.isfinite(result) & (np.abs(result) >= limits.tiny)):
             given = [float(x[k]) for x in operands]
