@@ -3,7 +3,7 @@
     graphad show FILE          print the IR, or draw it
     graphad optimize FILE      write the optimised graph and print what each pass did
     graphad run FILE           evaluate it on arrays from .npy / .npz files, or on random ones
-    graphad plan FILE          where every buffer lies, and when
+    graphad plan FILE          where every buffer lies, and when; within a budget of memory; pictures of it
     graphad stats FILE         ops, FLOPs, bytes, parameters, peak memory
     graphad diff FILE FILE     compare two graphs node by node
 
@@ -15,15 +15,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 import graphad as ga
+from graphad.execute.report import report
 from graphad.ir.containers import flatten, unflatten
 from graphad.ir.errors import ExecutionError, FileError, GraphadError, MissingExtraError
 from graphad.ir.types import is_complex, is_inexact
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
 
 SHOWN_CONSTANT = 16
 """Elements of a constant that `show` prints in full."""
+
+VIEWS = ("arena", "live", "peak", "savings", "curve")
+"""Pictures of a plan: addresses over time, live bytes by class, the largest tensors, what each stage saves, budgets."""
 
 REPORTED = ("pass", "ops", "FLOPs", "bytes moved", "peak bytes", "ms", "rules")
 
@@ -94,9 +100,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("-o", "--output", type=Path, metavar="PATH", help="write the results to an .npz file")
 
     plan = _command(commands, "plan", "print the memory plan", plan_graph)
-    plan.add_argument("--svg", type=Path, metavar="PATH", help="draw the memory timeline into an SVG file")
-    plan.add_argument("--json", type=Path, metavar="PATH", help="write the plan as JSON")
     plan.add_argument("--memory", metavar="AMOUNT", help="plan within this budget: bytes, or text like 140MB")
+    plan.add_argument("--svg", type=Path, metavar="PATH", help="draw a picture of the plan into an SVG file")
+    plan.add_argument("--view", choices=VIEWS, help="which picture --svg draws: arena (the default), live, ...")
+    plan.add_argument("--pictures", type=Path, metavar="DIRECTORY", help="draw all pictures, one file each")
+    plan.add_argument("--json", type=Path, metavar="PATH", help="write all that the pictures show as JSON")
 
     stats = _command(commands, "stats", "count ops, FLOPs, bytes, parameters, peak memory", graph_stats)
     stats.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -264,19 +272,70 @@ def _random(type_: Any, rng: np.random.Generator) -> np.ndarray[Any, Any]:
 
 
 def plan_graph(options: argparse.Namespace) -> int:
-    """Plan, print, draw."""
+    """Plan, draw, write, print."""
     graph = _static(_graph(options), "plan")
+    budget = _budget(options)
+    if options.view is not None and options.svg is None:
+        raise ExecutionError("--view chooses the picture that --svg PATH draws: give both, or --pictures DIRECTORY")
+    unlimited = ga.compile(graph)
+    executable = unlimited if budget is None else ga.compile(graph, memory=budget)
+    planned, savings = executable.plan, executable.plan.savings(unlimited.plan, budget)
+    drawn = {"arena": planned.to_svg, "live": planned.live_svg, "peak": planned.peak_svg, "savings": savings.to_svg}
+    document = {**planned.to_json(), "executor": executable.executor, "budget_bytes": budget}
+    document["savings"] = savings.to_json()
+    if options.pictures is not None:
+        options.pictures.mkdir(exist_ok=True)
+    if options.view == "curve" or options.pictures is not None:
+        curve = ga.remat_curve(graph)
+        drawn["curve"] = curve.to_svg
+        document["curve"] = curve.to_json()
+    files: dict[Path, str] = {}
+    if options.svg is not None:
+        files[options.svg] = drawn[options.view or "arena"]()
+    if options.pictures is not None:
+        files.update({options.pictures / f"{view}.svg": drawn[view]() for view in VIEWS})
+    if options.json is not None:
+        files[options.json] = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    write_all(files)
+    print(report(planned, executable.executor, budget))
+    print("  what planning saves:")
+    print("\n".join(f"    {line}" for line in str(savings).splitlines()))
+    for path in files:
+        print(f"written to {path}")
+    return 0
+
+
+def _budget(options: argparse.Namespace) -> int | None:
     try:
-        budget = None if options.memory is None else amount_bytes(options.memory)
+        return None if options.memory is None else amount_bytes(options.memory)
     except ValueError as error:
         raise ExecutionError(f"--memory: {error}") from None
-    executable = ga.compile(graph, memory=budget)
-    if options.svg is not None:
-        executable.plan.to_svg(options.svg)
-    if options.json is not None:
-        options.json.write_text(json.dumps(executable.plan.to_json(), indent=1), encoding="utf-8")
-    print(executable.report())
-    return 0
+
+
+def write_all(files: Mapping[Path, str]) -> None:
+    """Write texts to files: all of them, or none. Each is written beside its place first, then all are moved there.
+
+    Raises OSError with the name of the file that cannot be written.
+    """
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in files}
+    try:
+        for path, text in files.items():
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            if path.exists() and not path.is_file():
+                continue
+            try:
+                parts[path].write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None
+        for path, text in files.items():
+            if parts[path].exists():
+                parts[path].replace(path)
+            else:  # a pipe or a device
+                path.write_text(text, encoding="utf-8")
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
 
 
 def graph_stats(options: argparse.Namespace) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +136,81 @@ def test_wrong_usage_exits_with_2_and_one_line(arguments, capsys):
 
 def test_a_plan_keeps_the_budget_or_says_what_is_wrong(saved, capsys):
     assert main(["plan", str(saved), "--memory", "1GB"]) == 0
-    capsys.readouterr()
-    for amount in ("lots", "0", "1B"):
-        assert main(["plan", str(saved), "--memory", amount]) == 2, amount
-        assert capsys.readouterr().err.startswith("graphad plan: ")
+    assert "budget         1,000,000,000 bytes" in capsys.readouterr().out
+    for amount in ("lots", "0", "1B", "-5MB", "1e400", "nan"):
+        assert main(["plan", str(saved), f"--memory={amount}"]) == 2, amount
+        error = capsys.readouterr().err
+        assert error.startswith("graphad plan: ") and error.count("\n") == 1
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Path:
+    def chain(x, w):
+        for _ in range(6):
+            x = np.tanh(x @ w)
+        return np.sum(x)
+
+    path = tmp_path / "deep.safetensors"
+    ga.save(ga.optimize(ga.value_and_grad(ga.trace(chain, ga.spec((60, 32)), ga.spec((32, 32))))), path)
+    return path
+
+
+def test_a_plan_prints_what_holds_memory_and_what_was_saved(deep, capsys):
+    curve = ga.remat_curve(ga.load(deep), budgets=[])
+    assert main(["plan", str(deep), "--memory", f"{(curve.smallest.peak + curve.unlimited.peak) // 2}B"]) == 0
+    out = capsys.readouterr().out
+    for words in ("arena ", "lower bound", "largest at the peak (step ", "test_cli.py:", "what planning saves"):
+        assert words in out, words
+    for stage in ("program order", "schedule", "in place", "recomputation"):
+        assert f"\n    {stage} " in out, stage
+    recomputation = next(line for line in out.splitlines() if line.startswith("  recomputation  "))
+    assert " ops (" in recomputation and "FLOPs" in recomputation
+
+
+def test_all_pictures_of_a_plan(deep, tmp_path, capsys):
+    pictures = tmp_path / "pictures"
+    assert main(["plan", str(deep), "--pictures", str(pictures), "--json", str(tmp_path / "plan.json")]) == 0
+    assert sorted(p.name for p in pictures.iterdir()) == [
+        "arena.svg", "curve.svg", "live.svg", "peak.svg", "savings.svg",
+    ]  # fmt: skip
+    data = json.loads((tmp_path / "plan.json").read_text(), parse_constant=pytest.fail)
+    assert (data["format"], data["version"], data["units"]) == ("graphad plan", 1, "bytes")
+    assert data["savings"]["format"] == "graphad savings" and data["curve"]["format"] == "graphad remat curve"
+    assert data["budget_bytes"] is None and data["executor"] in ("native", "reference")
+    for view in ("arena", "live", "peak", "savings", "curve"):
+        path = tmp_path / f"{view}.svg"
+        assert main(["plan", str(deep), "--view", view, "--svg", str(path)]) == 0
+        assert path.read_text() == (pictures / path.name).read_text()
+        assert f"written to {path}" in capsys.readouterr().out
+
+
+def test_a_plan_that_cannot_be_written_leaves_nothing(deep, tmp_path, capsys):
+    kept = tmp_path / "plan.json"
+    kept.write_text("kept")
+    directory = tmp_path / "a directory"
+    directory.mkdir()
+    before = sorted(tmp_path.iterdir())
+    missing = str(tmp_path / "missing" / "p.svg")
+    for arguments, named in (
+        (["--json", str(kept), "--svg", missing], missing),
+        (["--json", str(kept), "--svg", str(directory)], str(directory)),
+        (["--json", str(kept), "--pictures", str(kept)], str(kept)),
+        (["--json", str(kept), "--pictures", str(tmp_path / "missing" / "pictures")], "pictures"),
+        (["--json", str(kept), "--memory", "1B", "--svg", str(tmp_path / "p.svg")], "does not fit"),
+        (["--json", str(kept), "--view", "curve"], "--svg"),
+    ):
+        assert main(["plan", str(deep), *arguments]) == 2
+        captured = capsys.readouterr()
+        assert captured.err.startswith("graphad plan: ") and captured.err.count("\n") == 1 and not captured.out
+        assert named in captured.err
+        assert sorted(tmp_path.iterdir()) == before and kept.read_text() == "kept"
+
+
+def test_a_plan_can_go_down_a_pipe(saved, tmp_path):
+    shown = subprocess.run(
+        [sys.executable, "-m", "graphad.cli", "plan", str(saved), "--json", "/dev/stderr"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(shown.stderr)["format"] == "graphad plan"

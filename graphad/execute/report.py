@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from graphad.plan.arena import aligned
-from graphad.plan.plan import PlacedBuffer, Plan
+from collections import Counter
+
+from graphad.plan.peak import peak_table, peak_tensors
+from graphad.plan.plan import Plan
+from graphad.plan.savings import recomputation
 from graphad.plan.stats import stats
 
-TOP_TENSORS = 10
 EXECUTORS = {"reference": "reference: NumPy, op by op", "native": "native: machine code"}
+OPS_NAMED = 5
 
 
-def report(plan: Plan, executor: str = "reference") -> str:
-    """Return steps, op counts, FLOPs, bytes, the peak, arena against lower bound, and the top tensors at the peak."""
+def report(plan: Plan, executor: str = "reference", budget: int | None = None) -> str:
+    """Describe a plan as text.
+
+    Returns steps, op counts, FLOPs and bytes; the arena against its lower bound, the peak, recomputation and, where a
+    `budget` (bytes) is given, how much of it is left; and the largest tensors at the peak with their user lines.
+    """
     counts = stats(plan.graph)
     found = plan.lifetimes
     hosts = sum(1 for node in found.steps if node.op.allocates and not node.op.view)
@@ -23,23 +30,36 @@ def report(plan: Plan, executor: str = "reference") -> str:
         f"  FLOPs          {counts.flops:,}",
         f"  bytes moved    {counts.bytes_moved:,}",
         f"  peak           {plan.peak_bytes:,} bytes = arena + results",
+        *_budget(plan, budget),
+        *_recomputation(plan),
         f"  arena          {plan.arena_bytes:,} bytes, {excess:.1%} over the lower bound of {plan.lower_bound_bytes:,}",
         f"  results        {plan.result_bytes:,} bytes",
         f"  state          {plan.state_bytes:,} bytes",
         f"  constants      {plan.constant_bytes:,} bytes",
     ]
-    step = plan.peak_step
-    top = at_peak(plan)[:TOP_TENSORS]
-    if top:
-        lines.append(f"  largest in the arena at the peak (step {step}, {found.steps[step].op.name}):")
-    for buffer in top:
-        where = f"  {buffer.node.location.describe()}" if buffer.node.location else ""
-        lines.append(f"    {aligned(buffer.size):>12,}  {buffer.label}  {buffer.node.role}{where}")
+    tensors = peak_tensors(plan)
+    if tensors:
+        step = plan.peak_step
+        at = f" (step {step}, {found.steps[step].op.name})" if found.steps else ""
+        lines.append(f"  largest at the peak{at}:")
+    lines += [f"    {line}" for line in peak_table(tensors)] if tensors else []
     return "\n".join(lines)
 
 
-def at_peak(plan: Plan) -> list[PlacedBuffer]:
-    """Return the buffers of the arena that are live at the peak, the largest first."""
-    step = plan.peak_step
-    live = [buffer for buffer in plan.placed() if buffer.start <= step <= buffer.end]
-    return sorted(live, key=lambda buffer: -buffer.size)
+def _budget(plan: Plan, budget: int | None) -> list[str]:
+    if budget is None:
+        return []
+    left = budget - plan.peak_bytes
+    return [f"  budget         {budget:,} bytes: {left:,} are left for the executor's workspace"]
+
+
+def _recomputation(plan: Plan) -> list[str]:
+    """Say what is computed again and what that costs; nothing where nothing is."""
+    again = recomputation(plan.graph)
+    if not again.nodes:
+        return []
+    kinds = Counter(node.op.name for node in again.nodes).most_common()
+    named = ", ".join(f"{name} {times}" for name, times in kinds[:OPS_NAMED]) + (", ..." * (len(kinds) > OPS_NAMED))
+    return [
+        f"  recomputation  {len(again.nodes):,} ops ({named}), {again.flops:,} FLOPs: {again.share:.1%} more",
+    ]

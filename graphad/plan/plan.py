@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphad.ir.collector import collector_paused
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node
 from graphad.plan.arena import Arena, place
@@ -14,8 +15,12 @@ from graphad.plan.buffers import Home
 from graphad.plan.lifetimes import Lifetimes, lifetimes_in, live_bytes
 from graphad.plan.schedule import QUICK, Effort, Schedule, schedule_with_buffers
 
+if TYPE_CHECKING:
+    from graphad.plan.peak import PeakTensor
+    from graphad.plan.savings import Savings
 
-@dataclass(frozen=True, slots=True)
+
+@frozen(slots=True)
 class PlacedBuffer:
     """One buffer of the arena, live from step `start` to step `end` (both included) at `offset`.
 
@@ -31,7 +36,7 @@ class PlacedBuffer:
     sharing: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Plan:
     """How a static graph runs and where everything lies.
 
@@ -137,54 +142,40 @@ class Plan:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plan as plain numbers and strings: totals, steps, live bytes, every buffer of the arena."""
-        return {
-            "graph": self.graph.name,
-            "arena_bytes": self.arena_bytes,
-            "lower_bound_bytes": self.lower_bound_bytes,
-            "peak_bytes": self.peak_bytes,
-            "result_bytes": self.result_bytes,
-            "state_bytes": self.state_bytes,
-            "input_bytes": self.input_bytes,
-            "constant_bytes": self.constant_bytes,
-            "in_place": self.lifetimes.in_place,
-            "steps": [
-                {"op": n.op.name, "line": n.location.short if n.location else "", "role": n.role, "scope": n.scope}
-                for n in self.schedule.nodes
-            ],
-            "live_bytes": self.live_bytes(),
-            "peak_step": self.peak_step,
-            "buffers": [
-                {
-                    "start": p.start,
-                    "end": p.end,
-                    "offset": p.offset,
-                    "size": p.size,
-                    "label": p.label,
-                    "role": p.node.role,
-                    "line": p.node.location.describe() if p.node.location else "",
-                    "sharing": p.sharing,
-                }
-                for p in self.placed()
-            ],
-        }
+        """Return the plan as plain numbers and strings, in the form that docs/memory.md describes."""
+        from graphad.plan.document import document
 
-    def to_svg(self, path: Any = None) -> str:
+        return document(self)
+
+    def savings(self, unlimited: Plan | None = None, budget: int | None = None) -> Savings:
+        """Return what order, sharing in place and recomputation save, stage by stage (`graphad.plan.savings`)."""
+        from graphad.plan.savings import savings
+
+        return savings(self, unlimited, budget)
+
+    def peak_tensors(self) -> list[PeakTensor]:
+        """Return the tensors that a call holds at the peak, the largest first, with the user's lines."""
+        from graphad.plan.peak import peak_tensors
+
+        return peak_tensors(self)
+
+    def to_svg(self, path: str | os.PathLike[str] | None = None) -> str:
         """Draw the arena as rectangles of address and time, write the picture to `path` if given, and return it."""
         from graphad.view.memory import plan_to_svg
 
         return plan_to_svg(self, path)
 
-    def live_svg(self, path: Any = None) -> str:
+    def live_svg(self, path: str | os.PathLike[str] | None = None) -> str:
         """Draw the live bytes by class, write the picture to `path` if given, and return it."""
-        from graphad.view.live_bytes import live_bytes_by_class, live_bytes_to_svg
+        from graphad.view.live_bytes import plan_to_live_svg
 
-        svg = live_bytes_to_svg(live_bytes_by_class(self))
-        if path is not None:
-            from pathlib import Path
+        return plan_to_live_svg(self, path)
 
-            Path(path).write_text(svg, encoding="utf-8")
-        return svg
+    def peak_svg(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Draw the largest tensors at the peak with the user's lines, write the picture to `path`, and return it."""
+        from graphad.view.peak import plan_to_peak_svg
+
+        return plan_to_peak_svg(self, path)
 
     def __repr__(self) -> str:
         return (

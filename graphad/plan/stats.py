@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from graphad.ir.counts import LEAVES, count
 from graphad.ir.dims import Dim
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 
 
-@dataclass(frozen=True)
+@frozen
 class Stats:
     """What a graph costs; sizes that are not known yet leave expressions in them.
 

@@ -120,7 +120,8 @@ def set_heading(title: str, legend: Iterable[tuple[Style, str]], width: float) -
     entries = list(legend)
     for style, text in entries:
         shown = clipped(printable(text).replace("\n", " "))
-        entry_width = 24.0 + text_width(shown) * 1.06 + 16.0
+        # The fonts that stand in for Helvetica are up to a sixth wider.
+        entry_width = 24.0 + text_width(shown) * 1.17 + 16.0
         if x > MARGIN and x + entry_width > MARGIN + width:
             x, y = MARGIN, y + LINE_HEIGHT + 4.0
         elements.append(

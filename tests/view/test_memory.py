@@ -10,6 +10,7 @@ import numpy as np
 
 import graphad as ga
 from graphad.autodiff import value_and_grad
+from graphad.plan.holes import holes
 from graphad.plan.plan import Plan, plan
 from graphad.view.memory import plan_to_svg, timeline
 
@@ -68,7 +69,8 @@ def test_without_a_backward_pass_all_is_activation() -> None:
 def test_what_is_not_in_the_arena_is_told() -> None:
     found = planned()
     assert dict(timeline(found).outside) == {
-        "input": 16 * 16 * 8 + 32 * 16 * 8,
+        "parameter": 16 * 16 * 8,  # its gradient is an output
+        "input": 32 * 16 * 8,
         "constant": found.constant_bytes,
         "output": 8 + 16 * 16 * 8,
     }
@@ -92,6 +94,21 @@ def test_the_door_writes_the_file(tmp_path: Path) -> None:
     assert (tmp_path / "memory.svg").read_text(encoding="utf-8") == svg == plan_to_svg(found)
     texts = {item.text for item in ElementTree.fromstring(svg).iter(f"{SVG}text")}
     assert {"activation", "gradient", "live bytes"} <= texts
+
+
+def test_holes_are_those_of_the_plan() -> None:
+    found = planned()
+    drawn = timeline(found)
+    assert [(h.start_step, h.end_step, h.offset, h.size) for h in drawn.holes] == [
+        (h.start, h.end, h.offset, h.size) for h in holes(found)
+    ]
+    assert drawn.holes and not any(h.start_step <= found.peak_step <= h.end_step for h in drawn.holes)
+
+
+def test_groups_name_the_ops_inside_them() -> None:
+    graph = ga.optimize(ga.trace(lambda x: np.tanh(x + 1) @ x, np.ones((16, 16))))
+    labels = [rectangle.label for rectangle in timeline(plan(graph)).rectangles]
+    assert labels == ["fused f64[16,16]: add tanh"]
 
 
 def test_a_plan_without_steps() -> None:

@@ -19,7 +19,8 @@ def small() -> Timeline:
         Rectangle(1, 3, 1024, 2048, "%b", "backward"),
         Rectangle(2, 3, 0, 1024, "%c", "update"),
     )
-    return Timeline(rectangles, 3072, 2048, ("mul", "add", "sub", "ret"), (1024, 3072, 3072, 3072), 1)
+    holes = (Rectangle(3, 3, 0, 512),)
+    return Timeline(rectangles, 3072, 2048, ("mul", "add", "sub", "ret"), (1024, 3072, 3072, 3072), 1, holes=holes)
 
 
 def buffers(svg: str) -> list[ElementTree.Element]:
@@ -53,6 +54,26 @@ def test_words_and_tooltips_are_there() -> None:
     assert "%b\n2 KiB at 1024, steps 1 to 3" in tips
     assert "stroke-dasharray" in svg
     assert root.attrib["viewBox"]
+
+
+def test_the_bound_lies_in_the_arena_and_holes_are_hatched() -> None:
+    svg = timeline_to_svg(small())
+    root = ElementTree.fromstring(svg)
+    texts = {item.text for item in root.iter(f"{SVG}text")}
+    assert "lower bound 2 KiB, 50.00% under the arena's top" in texts
+    assert "hole: unused, something live above" in texts
+    (group,) = (g for g in root.iter(f"{SVG}g") if (g.get("fill") or "").startswith("url(#"))
+    (hole,) = group.iter(f"{SVG}rect")
+    pattern = (group.get("fill") or "").removeprefix("url(#").removesuffix(")")
+    assert pattern in {p.get("id") for p in root.iter(f"{SVG}pattern")}
+    third = next(r for r in buffers(svg) if r[0].text and r[0].text.startswith("%c"))
+    assert float(hole.attrib["height"]) == pytest.approx(float(third.attrib["height"]) / 2, abs=0.02)
+    lines = [p.get("d", "") for p in root.iter(f"{SVG}path") if p.get("stroke-dasharray") == "6 4"]
+    assert len(lines) == 2
+    bottom = max(float(r.attrib["y"]) + float(r.attrib["height"]) for r in buffers(svg))
+    assert float(lines[0].split(",")[1].split("h")[0]) == pytest.approx(
+        bottom - 2 * float(third.attrib["height"]), abs=0.1
+    )
 
 
 def test_hostile_names() -> None:
@@ -91,7 +112,7 @@ def test_the_notes_over_the_curve_do_not_overlap(peak: int) -> None:
         width, x = text_width(note.text or ""), float(note.attrib["x"])
         left = {"middle": x - width / 2, "end": x - width}.get(note.get("text-anchor", ""), x)
         spans.append((float(note.attrib["y"]), left, left + width))
-    assert len(spans) == 3
+    assert len(spans) == 4  # the lower bound stands over the arena too
     for i, one in enumerate(spans):
         for other in spans[:i]:
             assert abs(one[0] - other[0]) >= 12 or one[2] <= other[1] or other[2] <= one[1]
@@ -138,5 +159,7 @@ def test_plans_are_checked() -> None:
         Timeline((), 0, 0, ("a",), (1,), 1)
     with pytest.raises(ValueError, match="outside the arena"):
         Timeline((Rectangle(0, 0, 4, 8),), 8, 0, ("a",), (1,), 0)
+    with pytest.raises(ValueError, match="outside the arena"):
+        Timeline((), 8, 0, ("a",), (1,), 0, holes=(Rectangle(0, 0, 4, 8),))
     with pytest.raises(ValueError, match="lives from step"):
         Timeline((Rectangle(0, 1, 0, 8),), 8, 0, ("a",), (1,), 0)

@@ -1,6 +1,9 @@
 """One process of `memory.py --process`: the rise of its peak memory in one warm gradient call, as JSON on a line.
 
-python tools/bench/memory_process.py SYSTEM GRAPH [BUDGET]    SYSTEM: graphad, jax, jax-checkpoint, torch
+    python tools/bench/memory_process.py SYSTEM GRAPH [BUDGET]
+
+SYSTEM is graphad, jax, jax-checkpoint, torch or torch-compile; GRAPH is chain, or a training step of `workloads`:
+transformer, cnn. BUDGET is bytes, a share of our own peak ("60%"), or torch's `activation_memory_budget`.
 
 The rise is VmHWM after writing 5 to /proc/self/clear_refs, above VmRSS before the call. graphad holds its arena between
 calls: its pages are given back before the call, so that they count. What the allocator keeps of earlier calls is given
@@ -10,15 +13,20 @@ back for all (malloc_trim).
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from side import others_share
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 ROWS, WIDTH, LAYERS = 20_000, 64, 36
 
@@ -38,8 +46,8 @@ def give_back(array: np.ndarray[Any, Any]) -> None:
 
 
 def measured(call: Callable[[], Any], prepare: Callable[[], None]) -> dict[str, float]:
-    """Return the rise of one warm call and the median seconds of five more."""
-    for _ in range(3):
+    """Return the rise of one warm call, the median seconds of three more, and the share of the cores others used."""
+    for _ in range(2):
         call()
     prepare()
     ctypes.CDLL(None).malloc_trim(0)
@@ -49,12 +57,14 @@ def measured(call: Callable[[], Any], prepare: Callable[[], None]) -> dict[str, 
     rise = resident("VmHWM") - before
     del kept
     call()
-    seconds = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - begin)
-    return {"rise": rise, "seconds": statistics.median(seconds)}
+    seconds, others = others_share(lambda: [_timed(call) for _ in range(3)])
+    return {"rise": rise, "seconds": statistics.median(seconds), "others": others}
+
+
+def _timed(call: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
 
 
 def arrays() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -63,31 +73,56 @@ def arrays() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     return rng.standard_normal((ROWS, WIDTH)), rng.standard_normal((WIDTH, WIDTH)) / 8
 
 
-def graphad_call(name: str, budget: str | None) -> dict[str, float]:
-    """Measure graphad on a graph of `training_graphs`."""
-    sys.path[:0] = [str(Path(__file__).resolve().parents[2] / part) for part in ("", "tests/plan")]
-    import training_graphs as graphs
+def within(compile: Callable[..., Any], budget: str | None) -> Any:
+    """Compile by `compile(memory=...)`, where a share is one of the peak without a budget."""
+    if budget is None or not budget.endswith("%"):
+        return compile(memory=budget)
+    return compile(memory=int(compile(memory=None).peak_bytes * float(budget[:-1]) / 100))
 
+
+def graphad_chain(budget: str | None) -> dict[str, float]:
+    """Measure graphad on the chain, as it is written."""
     import graphad as ga
 
-    graph = {
-        "chain": lambda: graphs.chain(LAYERS, ROWS, WIDTH),
-        "transformer": lambda: graphs.transformer(4, d=128, heads=4, seq=128, batch=8, vocab=1000),
-        "cnn": lambda: graphs.cnn(16, (3, 32, 64, 64), 32),
-    }[name]()
-    if budget is not None and budget.endswith("%"):
-        budget = str(int(ga.compile(graph).peak_bytes * float(budget[:-1]) / 100))
-    exe = ga.compile(graph, memory=budget).wait()
-    rng = np.random.default_rng(0)
-    given = [
-        np.zeros(t.shape, t.dtype) if t.dtype.kind == "i" else (rng.standard_normal(t.shape) / 8).astype(t.dtype)
-        for t in graph.input_types
-    ]
-    if name == "chain":
-        given = list(arrays())
-    program = exe._bound(())
-    found = measured(lambda: program.run(given), lambda: give_back(program.program.arena))  # type: ignore[union-attr]
+    def loss(x: Any, w: Any) -> Any:
+        for _ in range(LAYERS):
+            x = np.tanh(x @ w)
+        return np.sum(x)
+
+    x, w = arrays()
+    exe = within(partial(ga.compile, ga.value_and_grad(loss), x, w), budget)
+    return planned(exe, lambda: exe(x, w))
+
+
+def planned(exe: Any, call: Callable[[], Any]) -> dict[str, float]:
+    """Measure calls of an executable, and say what its plan and its workspace take."""
+    exe.wait()
+    found = measured(call, lambda: give_back(exe._program.program.arena))
     return found | {"planned": exe.memory.peak}
+
+
+def workload(system: str, name: str, budget: str | None) -> dict[str, float]:
+    """Measure a training step of `workloads`."""
+    module = importlib.import_module(f"workloads.{name}")
+    if system == "graphad":
+        import graphad as ga
+
+        compile = ga.compile
+        build = module.graphad(module.problem())
+        case = None
+
+        def bounded(memory: Any) -> Any:
+            """Build the case with a budget, which the workload itself does not give."""
+            nonlocal case
+            ga.compile = partial(compile, memory=memory)
+            case = build()
+            return case.keep
+
+        exe = within(bounded, budget)
+        assert case is not None
+        return planned(exe, case.step)
+    case = getattr(module, system.replace("-", "_"))(module.problem())()
+    return measured(case.step, lambda: None)
 
 
 def jax_call(checkpointed: bool) -> dict[str, float]:
@@ -114,18 +149,29 @@ def jax_call(checkpointed: bool) -> dict[str, float]:
     return measured(lambda: jax.block_until_ready(call(x, w)), lambda: None)
 
 
-def torch_call() -> dict[str, float]:
-    """Measure eager torch on the chain."""
+def torch_call(compiled: bool, budget: str | None) -> dict[str, float]:
+    """Measure torch on the chain: eager, or through `torch.compile` with a budget for activations."""
     import torch
 
     x, w = map(torch.from_numpy, arrays())
 
-    def call() -> Any:
-        leaf = x.detach().requires_grad_()
-        h = leaf
+    def loss(h: Any) -> Any:
         for _ in range(LAYERS):
             h = torch.tanh(h @ w)
-        return torch.autograd.grad(h.sum(), leaf)
+        return h.sum()
+
+    function = loss
+    if compiled:
+        import torch._functorch.config
+
+        if budget is not None:
+            torch._functorch.config.activation_memory_budget = float(budget)
+        function = torch.compile(loss)
+
+    def call() -> Any:
+        leaf = x.detach().requires_grad_()
+        value = function(leaf)
+        return value, torch.autograd.grad(value, leaf)
 
     return measured(call, lambda: None)
 
@@ -133,10 +179,13 @@ def torch_call() -> dict[str, float]:
 def main() -> None:
     """Print what the command line asks for."""
     system, name, *rest = sys.argv[1:]
-    if system == "graphad":
-        found = graphad_call(name, rest[0] if rest else None)
-    elif system == "torch":
-        found = torch_call()
+    budget = rest[0] if rest else None
+    if name != "chain":
+        found = workload(system, name, budget)
+    elif system == "graphad":
+        found = graphad_chain(budget)
+    elif system.startswith("torch"):
+        found = torch_call(system == "torch-compile", budget)
     else:
         found = jax_call(system == "jax-checkpoint")
     print(json.dumps(found))

@@ -22,6 +22,9 @@ def report(program: NativeProgram, measured: Profile | None = None) -> str:
         f"  BLAS           {found}",
         f"  expected       {1e6 * sum(s.expected for s in steps):,.1f} us of one thread, host steps not counted",
     ]
+    again = sum(step.node.role == "recompute" and step.node.replica > 0 for step in program.order)
+    if again:
+        lines.append(f"  recomputation  {again:,} of the steps compute again what was given up")
     times = {step.number: step.measured for step in measured.steps} if measured else {}
     if measured:
         lines.append(f"  measured       {1e6 * measured.seconds:,.1f} us, step by step")
