@@ -9,21 +9,28 @@ making others from further back. No policy is best everywhere: `cheapest` plays 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from graphad.ir.frozen import field, frozen
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Items:
-    """Items in the order they run; each makes one block.
+    """Items in the order they run; each makes one block. Items of one step run together the first time.
 
     Attributes:
-        operands: the items each reads.
+        operands: the items each reads when it is made alone.
         sizes: bytes of each item's block; 0 where it lies outside the memory that is limited.
         seconds: what running each costs.
         fixed: items that are never given up: results, and what must not run twice.
         overwrites: operands whose block an item may take over where they die there.
+        steps: the first item of the step each belongs to, whose items follow each other; empty where each is a step.
+        aside: bytes of the other items of its step, which are made as well when an item is made again; 0 where it can
+            be made without them, and empty where all can.
+        spared: seconds that the first run of its step takes less without an item; empty where all are 0.
     """
 
     operands: list[tuple[int, ...]]
@@ -31,24 +38,29 @@ class Items:
     seconds: list[float]
     fixed: list[bool]
     overwrites: list[tuple[int, ...]]
+    steps: list[int] = field(default_factory=list)
+    aside: list[int] = field(default_factory=list)
+    spared: list[float] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Play:
     """One way to run items within a limit.
 
     Attributes:
         order: the items as they run; what comes again is made again.
+        runs: the number of the run that makes each: items of one step may be made together.
         extra: seconds of all runs but the first of each item.
         policy: the name of the policy.
     """
 
     order: tuple[int, ...]
+    runs: tuple[int, ...]
     extra: float
     policy: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Stuck:
     """Why a limit cannot be kept: while `item` runs, at least `needed` bytes are held by `held`."""
 
@@ -57,11 +69,11 @@ class Stuck:
     held: tuple[int, ...]
 
 
-LARGE = 1_000
-"""Items beyond which a little more than needed is given up at a time, to save looking, and prices are rough."""
+LARGE = 2_000
+"""Items beyond which a little more than needed is given up at a time, to save looking."""
 
-_FAR = 32
-"""How many values that are not there a rough price goes through."""
+_FAR = 16
+"""How many values that are not there a price goes through: further prices are dearer to find, and no better."""
 
 _GENERATIONS = 3
 """How far what is read no more is followed to what is."""
@@ -69,20 +81,45 @@ _GENERATIONS = 3
 _SOON = 16
 """What is there and read within so many items will not be given up."""
 
-Score = Callable[[float, int, int, float], float]
-"""From seconds to make a value again, bytes, items until its next use, seconds of what would have to be made from it:
-what keeping it is worth; the least is given up first.
-"""
+Array = np.ndarray[Any, Any]
 
-POLICIES: dict[str, Score] = {
-    "gap a byte, root of wait": lambda seconds, size, wait, below: (seconds + below) / (size * wait**0.5),
-    "seconds a byte": lambda seconds, size, wait, below: seconds / size,
-    "half gap a byte, root of wait": lambda seconds, size, wait, below: (seconds + 0.5 * below) / (size * wait**0.5),
-    "seconds a byte, root of wait": lambda seconds, size, wait, below: seconds / (size * wait**0.5),
-    "uneven gaps": lambda seconds, size, wait, below: seconds * (seconds + below) ** 0.5 / (size * wait),
-    "squared seconds": lambda seconds, size, wait, below: seconds**2 / (size * wait**0.5),
+
+@frozen(slots=True)
+class Policy:
+    """What keeping a value is worth: ``seconds**a * (seconds + b * below)**c / (size**d * wait**e)``.
+
+    `seconds` is what it takes to make it again, `below` what it takes to make what would have to be made from it,
+    `size` its bytes, `wait` how many items run until it is read. The least is given up first.
+
+    Attributes:
+        alone: a.
+        share: b.
+        gap: c.
+        size: d.
+        wait: e.
+    """
+
+    alone: float
+    share: float
+    gap: float
+    size: float
+    wait: float
+
+    def worth(self, seconds: Array, below: Array, sizes: Array, wait: Array) -> Array:
+        """Return the worth of each value."""
+        gap = (seconds + self.share * below) ** self.gap
+        return np.asarray(seconds**self.alone * gap / (sizes**self.size * wait**self.wait))
+
+
+POLICIES: dict[str, Policy] = {
+    "steep": Policy(1.5, 1, 1.5, 1, 1.25),
+    "by size": Policy(0.5, 0.25, 0.25, 1.25, 0.25),
+    "by gap and wait": Policy(0, 2, 1, 0.75, 0.75),
+    "by seconds": Policy(1, 2, 0.25, 0.5, 0.5),
+    "by wait": Policy(1, 2, 0.5, 0.5, 1.25),
+    "by gap": Policy(0, 1, 1, 1, 0.5),
 }
-"""By name. The roots and products are what comes closest to binomial checkpointing on chains (Griewank & Walther)."""
+"""By name: the six of 75 that together did best on chains and transformers under many limits, the best first."""
 
 
 def cheapest(items: Items, limit: int, policies: Iterable[str] = tuple(POLICIES)) -> Play | Stuck:
@@ -102,7 +139,7 @@ def cheapest(items: Items, limit: int, policies: Iterable[str] = tuple(POLICIES)
 
 
 def play(items: Items, limit: int, policy: str) -> Play | Stuck:
-    """Run the items in order within `limit` bytes, giving up what `policy` says."""
+    """Run the items in order within `limit` bytes, giving up what the policy of this name says."""
     return _Cache(items, limit, policy).run()
 
 
@@ -111,122 +148,207 @@ class _Cache:
 
     def __init__(self, items: Items, limit: int, policy: str) -> None:
         count = len(items.sizes)
-        self.items, self.limit, self.policy = items, limit, policy
-        self.score = POLICIES[policy]
+        self.items, self.limit, self.name = items, limit, policy
+        self.policy = POLICIES[policy]
         self.users: list[list[int]] = [[] for _ in range(count)]
         for item, operands in enumerate(items.operands):
             for operand in dict.fromkeys(operands):
                 self.users[operand].append(item)
         self.next = [0] * count  # position in `users` of the next use in the order
         self.there = bytearray(count)
-        self.wanted = [0] * count  # reads still to come while something is made again
-        self.held: dict[int, None] = {}  # what is there and has bytes, in the order it was made
+        self.wanted: dict[int, int] = {}  # reads still to come while something is made again; none is 0
         self.live = 0
         self.order: list[int] = []
+        self.runs: list[int] = []
+        self.dropped = 0  # items given up so far
+        self.latest = -1  # the step of which something was made again last
+        self.beside = 0  # bytes of what was made again in one run with that
+        self.steps = items.steps or list(range(count))
+        self.aside = items.aside or [0] * count
+        self.spared = items.spared or [0.0] * count
+        self.read = bytearray(count)  # whether anything has read it: what nothing has need not have been made
         self.extra = 0.0
         self.ran = bytearray(count)
-        self.known: dict[int, tuple[float, float, int]] = {}
+        self.sizes = np.array(items.sizes, np.float64)
+        self.loose = np.zeros(count, bool)  # there, of some bytes, and not fixed
+        self.known = np.zeros(count, bool)  # whether these prices hold:
+        self.above, self.below, self.due = np.zeros(count), np.zeros(count), np.zeros(count, np.int64)
         self.now = 0
         self.never = 2 * count + 1
         self.chunk = limit // 64 if count > LARGE else 0
-        self.far = _FAR if count > LARGE else count
 
     def run(self) -> Play | Stuck:
-        for item in range(len(self.items.sizes)):
-            stuck = self._step(item)
+        first, count = 0, len(self.steps)
+        while first < count:
+            end = first + 1
+            while end < count and self.steps[end] == first:
+                end += 1
+            stuck = self._step(range(first, end))
             if stuck is not None:
                 return stuck
-        return Play(tuple(self.order), self.extra, self.policy)
+            first = end
+        return Play(tuple(self.order), tuple(self.runs), self.extra, self.name)
 
-    def _step(self, item: int) -> Stuck | None:
-        self.now = item
-        batch = [*self._missing(item), item]
-        operands, wanted = self.items.operands, self.wanted
-        for each in batch:
-            for operand in operands[each]:
-                wanted[operand] += 1
-        for operand in dict.fromkeys(operands[item]):
-            self.next[operand] += 1  # from here on the use by `item` is one of those wanted
-        for each in batch:
-            if not self._make(each, item):
-                needed = self.live + self.items.sizes[each]
-                return Stuck(item, needed, tuple(self.held))
+    def _step(self, step: range) -> Stuck | None:
+        """Run the items of a step for the first time, after what is missing of what they read."""
+        now = self.now = step[-1]
+        operands = self.items.operands
+        reads = operands[now] if len(step) == 1 else tuple(dict.fromkeys([o for item in step for o in operands[item]]))
+        missing = self._missing(reads)
+        for each in missing:
+            self._want(operands[each])
+        self._want(reads)
+        for operand in reads:
+            # From here on the uses by the step are those wanted.
+            users, position = self.users[operand], self.next[operand]
+            while position < len(users) and users[position] <= now:
+                position += 1
+            self.next[operand] = position
+        for each in missing:
+            if not self._make_again(each, now):
+                return self._stuck(now, each)
+            self._have(operands[each])
+        # A step that gives all or nothing holds all that it has given while it runs.
+        whole = [item for item in step if self.aside[item]]
+        for each in step:
+            if not self._make_room(each, now, 0):
+                return self._stuck(now, each)
+            self._add(each, each > step[0])
+            if self.aside[each]:
+                self.wanted[each] = 1
+        self._have(whole)
+        self._have(reads)
+        self.latest = -1
         return None
 
-    def _missing(self, item: int) -> list[int]:
-        """Return what must be made again before `item` can run, in an order in which it can."""
+    def _want(self, items: Iterable[int]) -> None:
+        wanted = self.wanted
+        for item in items:
+            wanted[item] = wanted.get(item, 0) + 1
+            self.read[item] = 1
+
+    def _have(self, items: Iterable[int]) -> None:
+        wanted = self.wanted
+        for item in items:
+            if wanted[item] == 1:
+                del wanted[item]
+            else:
+                wanted[item] -= 1
+
+    def _stuck(self, now: int, item: int) -> Stuck:
+        held = [k for k, there in enumerate(self.there) if there and self.items.sizes[k]]
+        return Stuck(now, self.live + self.items.sizes[item] + self.aside[item], tuple(held))
+
+    def _missing(self, reads: Iterable[int]) -> list[int]:
+        """Return what must be made again for `reads` to be there, in an order in which it can."""
         operands, there = self.items.operands, self.there
         found: set[int] = set()
-        stack = [o for o in operands[item] if not there[o]]
+        stack = [o for o in reads if not there[o]]
         while stack:
             each = stack.pop()
             if each not in found:
                 found.add(each)
                 stack += [o for o in operands[each] if not there[o] and o not in found]
+        for each in list(found):
+            if self.aside[each]:
+                found.update(self._as_well(each))
         return sorted(found)
 
-    def _make(self, item: int, now: int) -> bool:
+    def _as_well(self, item: int) -> list[int]:
+        """Return what else is made when an item is made again, is not there, and will be read."""
+        steps, aside, step = self.steps, self.aside, self.steps[item]
+        found = []
+        k = step
+        while k < len(steps) and steps[k] == step:
+            if aside[k] and not self.there[k] and self.next[k] < len(self.users[k]):
+                found.append(k)
+            k += 1
+        return found
+
+    def _make_again(self, item: int, now: int) -> bool:
+        """Make an item whose operands are there: together with the one before if both are of one step."""
+        aside, dropped = self.aside[item], self.dropped
+        beside = self.latest == self.steps[item]
+        if not self._make_room(item, now, max(aside - self.beside, 0) if beside else aside):
+            return False
+        together = beside and dropped == self.dropped
+        if not (together and aside):
+            self.extra += self._seconds(item)
+        self._add(item, together)
+        self.beside = self.items.sizes[item] + (self.beside if together else 0)
+        self.latest = self.steps[item]
+        return True
+
+    def _make_room(self, item: int, now: int, aside: int) -> bool:
+        """Give up what must be for an item, and for `aside` bytes that are made as well."""
         items = self.items
-        operands, size = items.operands[item], items.sizes[item]
-        excess = self.live + size - self.limit
-        if size and excess > 0:
-            # What is overwritten is given up without a moment in which both are there.
-            taken = [o for o in items.overwrites[item] if items.sizes[o] == size and self._dies(o, operands.count(o))]
-            if not self._give_up(excess, now, taken[0] if taken else -1):
-                return False
+        size = items.sizes[item]
+        excess = self.live + size + aside - self.limit
+        if not size or excess <= 0:
+            return True
+        # What is overwritten is given up without a moment in which both are there.
+        taken = [o for o in items.overwrites[item] if items.sizes[o] == size and self._dies(o)]
+        return self._give_up(excess, now, taken[0] if taken else -1)
+
+    def _add(self, item: int, together: bool) -> None:
+        """Let an item be there; `together` with the one before it, in one run."""
+        size = self.items.sizes[item]
+        self.runs.append(self.runs[-1] + (not together) if self.runs else 0)
         self.order.append(item)
-        if self.ran[item]:
-            self.extra += items.seconds[item]
         self.ran[item] = 1
         self.there[item] = 1
         self.live += size
-        if size:
-            self.held[item] = None
+        self.loose[item] = size > 0 and not self.items.fixed[item]
         self._changed(item)
-        for operand in operands:
-            self.wanted[operand] -= 1
-        return True
 
-    def _dies(self, item: int, reads: int) -> bool:
-        """Tell whether nothing reads an item any more once `reads` of the wanted reads are done."""
-        return self.wanted[item] == reads and self.next[item] == len(self.users[item]) and not self.items.fixed[item]
+    def _dies(self, item: int) -> bool:
+        """Tell whether nothing reads an item any more once one of the wanted reads is done."""
+        return self.wanted.get(item) == 1 and self.next[item] == len(self.users[item]) and not self.items.fixed[item]
 
     def _drop(self, item: int) -> None:
         self.there[item] = 0
-        if self.items.sizes[item]:
-            self.live -= self.items.sizes[item]
-            del self.held[item]
+        self.loose[item] = False
+        self.dropped += 1
+        self.live -= self.items.sizes[item]
+        self._changed(item)
 
     def _give_up(self, excess: int, now: int, taken: int) -> bool:
         """Free at least `excess` bytes of what is there and not wanted now, or is `taken` over."""
-        sizes, fixed, wanted, score = self.items.sizes, self.items.fixed, self.wanted, self.score
-        candidates: list[tuple[float, int]] = []
-        for item in self.held:
-            if (wanted[item] and item != taken) or fixed[item]:
-                continue
-            above, below, due = self.known.get(item) or self._price(item)
-            if due <= now and item != taken:
-                above, below, due = self._price(item)
-            worth = score(above, sizes[item], max(due - now, 1), below) if due < self.never else 0.0
-            candidates.append((worth, item))
-        if sum([sizes[item] for _, item in candidates]) < excess:
+        free = self.loose.copy()
+        free[list(self.wanted)] = False
+        if taken >= 0:
+            free[taken] = True
+        found = np.flatnonzero(free)
+        sizes = self.sizes[found]
+        if sizes.sum() < excess:
             return False
-        if len(candidates) > 8:
+        for item in found[~self.known[found] | (self.due[found] <= now)].tolist():
+            self._price(item)
+        worth = self._worth(found, now)
+        if len(found) > 8:
             excess = max(excess, self.chunk)
-        heapify(candidates)
         freed = 0
-        while freed < excess and candidates:
-            worth, best = heappop(candidates)
-            # What was given up since may have raised its price.
-            above, below, due = self.known.get(best) or self._price(best)
-            risen = score(above, sizes[best], max(due - now, 1), below) if due < self.never else 0.0
-            if candidates and risen > worth and risen > candidates[0][0]:
-                heappush(candidates, (risen, best))
-                continue
-            freed += sizes[best]
+        while freed < excess and freed < sizes.sum():
+            k = int(worth.argmin())
+            best = int(found[k])
+            if not self.known[best]:
+                # What was given up since may have raised its price.
+                self._price(best)
+                risen = float(self._worth(found[k : k + 1], now)[0])
+                if risen > worth[k]:
+                    worth[k] = risen
+                    if int(worth.argmin()) != k:
+                        continue
+            worth[k] = np.inf
+            freed += self.items.sizes[best]
             self._drop(best)
-            self._changed(best)
         return True
+
+    def _worth(self, found: Array, now: int) -> Array:
+        due = self.due[found]
+        wait = np.maximum(due - now, 1)
+        worth = self.policy.worth(self.above[found], self.below[found], self.sizes[found], wait)
+        return np.where(due < self.never, worth, 0.0)
 
     def _due(self, item: int) -> int:
         """Return when an item is read next; where nothing reads it any more, when what was made from it is."""
@@ -244,43 +366,46 @@ class _Cache:
                 stack += [(user, depth + 1) for user in found]
         return due
 
-    def _price(self, item: int) -> tuple[float, float, int]:
-        """Return the seconds to make an item again now, those of what was given up and is made from it, and `_due`."""
+    def _seconds(self, item: int) -> float:
+        """Return what it costs to make an item again, itself alone."""
+        seconds = self.items.seconds[item]
+        return seconds if self.read[item] else max(seconds - self.spared[item], 0.1 * seconds)
+
+    def _price(self, item: int) -> None:
+        """Find the seconds to make an item again now, those of what was given up and is made from it, and `_due`."""
         seconds, there, ran = self.items.seconds, self.there, self.ran
-        above, below = seconds[item], 0.0
+        above, below = self._seconds(item), 0.0
         seen: set[int] = set()
         stack = [o for o in self.items.operands[item] if not there[o]]
-        while stack and len(seen) < self.far:
+        while stack and len(seen) < _FAR:
             each = stack.pop()
             if each not in seen:
                 seen.add(each)
                 above += seconds[each]
                 stack += [o for o in self.items.operands[each] if not there[o]]
         stack = list(self.users[item])
-        most = len(seen) + self.far
+        most = len(seen) + _FAR
         while stack and len(seen) < most:
             each = stack.pop()
             if each not in seen and ran[each] and not there[each] and self.next[each] < len(self.users[each]):
                 seen.add(each)
                 below += seconds[each]
                 stack += self.users[each]
-        found = self.known[item] = above, below, self._due(item)
-        return found
+        self.above[item], self.below[item], self.due[item] = above, below, self._due(item)
+        self.known[item] = True
 
     def _changed(self, item: int) -> None:
         """Forget the prices that depend on whether an item is there: those next to it through what is not."""
         known = self.known
-        known.pop(item, None)
-        if not known:
-            return
+        known[item] = False
         there, users, operands = self.there, self.users, self.items.operands
         seen = {item}
         stack = [*users[item], *operands[item]]
-        while stack and len(seen) < 2 * self.far:
+        while stack and len(seen) < 2 * _FAR:
             each = stack.pop()
             if each in seen:
                 continue
             seen.add(each)
-            known.pop(each, None)
+            known[each] = False
             if not there[each] and self.ran[each]:
                 stack += [*users[each], *operands[each]]

@@ -1,8 +1,8 @@
 """Rematerialisation: a graph that needs no more memory than it may, because it makes some values twice.
 
-The schedule of the graph is played within a limit (`graphad.plan.policies`); what is made again becomes nodes of the
-role "recompute" with a `replica` above 0, which no pass merges with the first. The new graph is then planned, and it is
-the placed arena that must fit: where it does not, the limit is tightened and played again.
+The schedule of the graph is played within limits (`graphad.plan.policies`); what is made again becomes nodes of the
+role "recompute" with a `replica` above 0, which no pass merges with the first (`graphad.plan.replay`). The new graphs
+are then planned, and it is the placed arena that must fit: the cheapest that does is taken.
 
 Memory here is what `Plan.peak_bytes` counts: the arena and the results of a call.
 """
@@ -10,47 +10,48 @@ Memory here is what `Plan.peak_bytes` counts: the arena and the results of a cal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from graphad.ir.collector import collector_paused
 from graphad.ir.errors import MemoryBudgetError
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
-from graphad.ir.leaf import Constant, Input
-from graphad.ir.node import Node, Value
-from graphad.ir.types import TensorType
-from graphad.plan.arena import ALIGNMENT, aligned
-from graphad.plan.buffers import Buffers, Home, byte_size, find_buffers
 from graphad.plan.plan import Plan, plan
-from graphad.plan.policies import LARGE, POLICIES, Items, Play, Stuck, cheapest
-from graphad.plan.schedule import overwritable
+from graphad.plan.policies import LARGE, POLICIES, Play, Stuck, cheapest
+from graphad.plan.replay import Replay, node_flops, node_seconds
 
-FLOPS = 5e10
-"""Floating-point operations a second of one ordinary core."""
+RUNG = 0.985
+"""Each limit that is played is this share of the next."""
 
-BANDWIDTH = 1e10
-"""Bytes a second it reads and writes."""
+RUNGS = 300
+"""Limits there are: the last is a hundredth of what is held without a limit."""
 
-STEP = 1e-7
-"""Seconds that a step takes at least."""
+TRIES = 4
+"""Limits whose plans fit that are looked at for a budget; two for large graphs."""
 
-TRIES = 6
-"""Limits that are played to bring the placed arena close to the budget, from below; two for large graphs."""
+ABOVE = 1.05
+"""The first limit is at most so many times what is left of the budget: plays keep what may never be wanted again."""
 
-ALL_POLICIES_UP_TO = 500
+NO_LUCK = 1.3
+"""A limit that costs so many times the best is the last: policies are never that lucky below it."""
+
+ALL_LIMITS_UP_TO = 64
+"""Items of a graph for which each budget looks at all limits below it."""
+
+ALL_POLICIES_UP_TO = 2_000
 """Items that all policies are played on; beyond, the first two."""
 
 Updates = Mapping[int, int | None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Budgeted:
     """A graph that keeps a budget.
 
     Attributes:
         graph: the graph, with recomputation in it where that is needed.
         plan: its plan; ``plan.peak_bytes`` keeps the budget.
-        seconds: estimate of what recomputation costs.
-        flops: floating-point operations of what is recomputed.
+        seconds: estimate of what recomputation costs, beyond a call without it.
+        flops: floating-point operations beyond a call without it.
         policy: the policy that gave it; "" for a graph without recomputation.
     """
 
@@ -61,7 +62,7 @@ class Budgeted:
     policy: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class CurvePoint:
     """What a budget costs.
 
@@ -114,7 +115,7 @@ def remat_curve(
     """Return what each budget costs, in the order given; a bigger budget never costs more."""
     start = plan(graph, updates, results)
     search = _Search(start, updates, results)
-    total = sum([_flops(node) for node in start.schedule.nodes])
+    total = search.flops
     best: Budgeted | None = None
     points: dict[int, CurvePoint] = {}
     for budget in sorted(set(budgets)):
@@ -135,88 +136,73 @@ def remat_curve(
     return [points[budget] for budget in budgets]
 
 
-def _flops(node: Node) -> int:
-    return 0 if node.op.view else int(node.op.flops(node.input_types, node.types))
-
-
-def _seconds(node: Node) -> float:
-    """Return a roofline estimate of the time a node takes: by arithmetic or by memory, whichever is longer."""
-    types: tuple[TensorType, ...] = (*node.input_types, *node.types)
-    moved = sum([byte_size(t) for t in types])
-    return max(_flops(node) / FLOPS, moved / BANDWIDTH, STEP)
+def _costs(found: Plan) -> tuple[float, int]:
+    """Return an estimate of the seconds of a plan's steps, and their floating-point operations."""
+    nodes = [node for node in found.schedule.nodes if not node.op.view]
+    return sum([node_seconds(node) for node in nodes]), sum([node_flops(node) for node in nodes])
 
 
 class _Search:
-    """The search for recomputation in one graph: its items, and the plays that were tried."""
+    """The search for recomputation in one graph: its items, and the limits that were played.
+
+    Limits come from one ladder, whatever the budget: each budget takes the cheapest of the plans that fit, from the
+    limits at and below it, so that a bigger budget finds what a smaller one does.
+    """
 
     def __init__(self, start: Plan, updates: Updates | None, results: int | None, beside: int = 0) -> None:
         self.start, self.updates, self.results, self.beside = start, updates, results, beside
-        self.buffers = find_buffers(start.graph, start.schedule.nodes)
-        made: dict[int, list[int]] = {}
-        for b, step in enumerate(self.buffers.made_at):
-            if step >= 0:
-                made.setdefault(step, []).append(b)
-        self.steps = sorted(made)
-        self.items = _items(start, self.buffers, self.steps, made)
-        self.tried: dict[int, Budgeted | Stuck] = {}
+        self.replay = Replay(start)
+        self.items = self.replay.items
+        self.seconds, self.flops = _costs(start)
+        self.tried: dict[int, Budgeted | None] = {}
         self.smallest: Budgeted | None = None
-        count = len(self.steps)
+        count = len(self.items.sizes)
         self.policies = tuple(POLICIES)[: len(POLICIES) if count <= ALL_POLICIES_UP_TO else 2]
-        self.tries = TRIES if count <= LARGE else 2
+        self.tries, self.above = (TRIES, ABOVE) if count <= LARGE else (2, 1.0)
+        self.exhaustive = count <= ALL_LIMITS_UP_TO
 
     def within(self, budget: int) -> Budgeted:
         """Return the cheapest plan found within a budget of arena and results."""
         room = budget - self.start.result_bytes - self.beside
         best: Budgeted | None = None
-        limit, below, above = room, 0, 0  # what is played, the last limit that kept the budget, the last that did not
-        for played in range(TRIES):
-            if best is not None and played >= self.tries:
+        fitting = 0
+        for rung in range(RUNGS):
+            limit = int(self.start.arena_bytes * RUNG**rung)
+            if limit > room * self.above:
+                continue
+            found = self._at(limit)
+            if found is None:
+                if self.exhaustive:
+                    continue
                 break
-            found = self._at(limit) if limit > 0 else None
-            if not isinstance(found, Budgeted):
-                break
-            arena = found.plan.arena_bytes
-            if arena <= room:
-                below = limit
+            if found.plan.arena_bytes <= room:
+                fitting += 1
                 if best is None or found.seconds < best.seconds:
                     best = found
-            else:
-                # The arena is above what the play counted: alignment, views, places that do not fit.
-                above = limit
-            if 0 < room - arena < room // 50:
+            if best is None or self.exhaustive:
+                continue
+            if fitting >= self.tries or found.seconds > NO_LUCK * best.seconds:
                 break
-            if below and above:
-                limit = (below + above) // 2
-            elif above:
-                limit = min(limit * room // arena, limit - ALIGNMENT)
-            else:
-                # It is below: what the play keeps in case it is wanted again may never be.
-                limit = limit * room // max(arena, 1)
+        if best is None or self.exhaustive:
+            least = self._smallest()
+            if least.plan.arena_bytes <= room and (best is None or least.seconds < best.seconds):
+                best = least
         if best is None:
-            best = self._smallest()
-            if best.plan.peak_bytes + self.beside > budget:
-                raise _refusal(best.plan, budget, self.beside)
+            raise _refusal(self._smallest().plan, budget, self.beside)
         return best
 
-    def _at(self, limit: int) -> Budgeted | Stuck:
-        """Return the cheapest play within a limit as a planned graph."""
-        known = self.tried.get(limit)
-        if known is None:
+    def _at(self, limit: int) -> Budgeted | None:
+        """Return the cheapest play within a limit as a planned graph; None where no policy keeps it."""
+        if limit not in self.tried:
             found = cheapest(self.items, limit, self.policies)
-            known = self.tried[limit] = found if isinstance(found, Stuck) else self._planned(found)
-        return known
+            self.tried[limit] = None if isinstance(found, Stuck) else self._planned(found)
+        return self.tried[limit]
 
     def _planned(self, found: Play) -> Budgeted:
-        graph = played_graph(self.buffers, [self.steps[item] for item in found.order])
+        graph = self.replay.graph(found)
         made = plan(graph, self.updates, self.results)
-        again = [node for node in graph.nodes if node.role == "recompute" and node.replica]
-        return Budgeted(
-            graph,
-            made,
-            sum([_seconds(n) for n in again if not n.op.view]),
-            sum([_flops(n) for n in again]),
-            found.policy,
-        )
+        seconds, flops = _costs(made)
+        return Budgeted(graph, made, max(seconds - self.seconds, 0.0), max(flops - self.flops, 0), found.policy)
 
     def _smallest(self) -> Budgeted:
         """Return the plan with the least memory that is found by halving the limit's range; it is looked for once."""
@@ -240,77 +226,6 @@ class _Search:
         if best is None or self.start.peak_bytes <= best.plan.peak_bytes:
             return Budgeted(self.start.graph, self.start, 0.0, 0, "")
         return best
-
-
-def _items(start: Plan, buffers: Buffers, steps: Sequence[int], made: Mapping[int, list[int]]) -> Items:
-    """Describe the steps that make buffers as items; what lies in results or state takes no bytes of the arena."""
-    nodes, number = buffers.steps, {step: item for item, step in enumerate(steps)}
-    found = start.lifetimes
-    outputs = {value[0] for value in start.graph.outputs}
-    in_place = set(buffers.in_place_steps)
-    viewed = {buffers.buffer_of[buffers.number[value[0]] + value[1]] for value in start.graph.outputs}
-    operands, sizes, seconds, fixed, overwrites = [], [], [], [], []
-    for step in steps:
-        node = nodes[step]
-        reads = buffers.reads[buffers.first_read[step] : buffers.first_read[step + 1]]
-        made_by = [number[buffers.made_at[b]] for b in reads if buffers.made_at[b] >= 0]
-        operands.append(tuple(dict.fromkeys(made_by)))
-        size = 0
-        for index, type_ in enumerate(node.types):
-            if found.homes[found.buffer(Value(node, index))] == Home.ARENA:
-                size += aligned(byte_size(type_))
-        sizes.append(size)
-        seconds.append(_seconds(node))
-        fixed.append(node in outputs or not size or any(b in viewed for b in made[step]))
-        taken = overwritable(buffers, step) if step in in_place else []
-        overwrites.append(tuple([number[buffers.made_at[b]] for b in taken]))
-    return Items(operands, sizes, seconds, fixed, overwrites)
-
-
-def played_graph(buffers: Buffers, order: Sequence[int]) -> Graph:
-    """Return the graph whose nodes run in `order`, a list of steps; those that come again are recomputation."""
-    old = buffers.graph
-    now: dict[Node, Node] = {}  # the copy of each step that was made last
-    times: dict[Node, int] = {}
-    views: dict[tuple[Node, Value], Node] = {}
-
-    def current(value: Value) -> Value:
-        """Return what stands for a value now; views are put in over the copy of what they view."""
-        path: list[Node] = []
-        node, index = value
-        while node not in now and type(node.op) is not Input and type(node.op) is not Constant:
-            path.append(node)
-            node, index = node.inputs[0]
-        at = Value(now.get(node, node), index)
-        for view in reversed(path):
-            made = views.get((view, at))
-            if made is None:
-                made = views[view, at] = _copy(view, (at, *map(current, view.inputs[1:])), at.node.replica)
-            at = Value(made, 0)
-        return at
-
-    for step in order:
-        node = buffers.steps[step]
-        times[node] = times.get(node, -1) + 1
-        now[node] = _copy(node, tuple([current(value) for value in node.inputs]), times[node])
-    outputs = tuple([current(value) for value in old.outputs])
-    return Graph(
-        old.name,
-        old.inputs,
-        outputs,
-        old.input_names,
-        old.output_names,
-        old.input_container,
-        old.output_container,
-        old.initial,
-        old.assumptions,
-    )
-
-
-def _copy(node: Node, inputs: tuple[Value, ...], times: int) -> Node:
-    """Return a node like this one for the first time, and as recomputation from then on."""
-    role = "recompute" if times else node.role
-    return Node(node.op, inputs, node.types, node.location, node.scope, role, node.replica + times)
 
 
 def _refusal(smallest: Plan, budget: int, beside: int) -> MemoryBudgetError:

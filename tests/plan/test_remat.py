@@ -83,7 +83,7 @@ def test_plays_keep_their_limit(layers: int, slots: int, policy: str) -> None:
 
 def test_a_limit_below_what_one_item_needs_is_refused() -> None:
     items = Items([(), (), (0, 1)], [4, 4, 4], [1.0] * 3, [False, False, True], [()] * 3)
-    assert isinstance(play(items, 12, "seconds a byte"), Play)
+    assert isinstance(play(items, 12, "by seconds"), Play)
     stuck = cheapest(items, 11)
     assert isinstance(stuck, Stuck) and stuck.item == 2 and stuck.needed == 12
 
@@ -156,11 +156,25 @@ def test_a_transformer_of_eight_blocks_costs_few_operations(share: float, most: 
 def test_a_bigger_budget_never_costs_more() -> None:
     graph = chain(30, 40, 16)
     peak = plan(graph).peak_bytes
-    points = remat_curve(graph, [int(peak * k / 16) for k in range(1, 18)])
+    points = remat_curve(graph, [int(peak * k / 8) for k in (0.5, 2, 3, 4, 6, 9)])
     assert points[0].peak is None and points[-1].extra_flops == 0
     feasible = [p for p in points if p.peak is not None]
     assert all(p.peak <= p.budget for p in feasible)
     assert all(a.seconds >= b.seconds for a, b in pairwise(feasible))
+
+
+@given(CHOICES, st.lists(st.floats(0.2, 1.1), min_size=2, max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_separate_budgets_cost_less_the_bigger_they_are(choices: list[int], shares: list[float]) -> None:
+    graph = random_graph(choices, (30, 40))
+    peak = plan(graph).peak_bytes
+    costs = []
+    for share in sorted(shares):
+        try:
+            costs.append(within(graph, None, None, int(peak * share)).seconds)
+        except MemoryBudgetError:
+            assert not costs  # what fits a budget fits a bigger one
+    assert all(a >= b for a, b in pairwise(costs))
 
 
 def test_the_error_names_the_least_and_what_holds_it() -> None:
