@@ -116,7 +116,7 @@ def _is_own(cls: type[Op], rule: str) -> bool:
 
 def native_use(cls: type[Op]) -> str:
     """Return what native code does with the samples of an op: asked of the native graph, step by step."""
-    from graphad.execute.native.fusion import native_dtype
+    from graphad.execute.native.kinds import native_dtype
 
     real = [s for s in cls.samples if all(native_dtype(np.dtype(o.dtype)) and 0 not in o.shape for o in s.operands)]
     found = {word for sample in real or cls.samples for word in _sample_uses(cls, sample)}
@@ -144,12 +144,14 @@ def _node_use(node: Node) -> str:
     from graphad.execute.native.accumulation import Accumulate
     from graphad.execute.native.addresses import Guard
     from graphad.execute.native.code import Module
+    from graphad.execute.native.late import enter_lowering
     from graphad.ops.product import Matmul
 
     # The guard of positions given at run time belongs to no op of a user's.
     if isinstance(node.op, (Input, Constant, Guard)) or node.op.view:
         return ""
     arrays = [[np.empty(t.shape, t.dtype) for t in types] for types in (node.input_types, node.types)]
+    enter_lowering(node.op)
     if lowering.lowered(Module(), node, *arrays) is not None:
         return "product" if isinstance(node.op, (Matmul, Accumulate)) else "kernel"
     return "host" if lowering.moves(node) is None else "copies"

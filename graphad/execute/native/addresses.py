@@ -1,13 +1,14 @@
 """Addresses in native graphs: positions checked once, then read and written without a second look.
 
 What may enter: what turns ops that index by tensors, and may refuse their positions, into ops that cannot fail, and one
-`Guard` a set of positions that stops the run where one is outside. A read or a sum of updates at one column a row
-becomes a comparison with the column's number, which fuses with whatever surrounds it.
+`Guard` a set of positions that condemns the run where one is outside. What is read and written is kept inside all the
+same, whatever a guard finds: a run that is condemned goes on, and is not believed. A read or a sum of updates at one
+column a row becomes a comparison with the column's number, which fuses with whatever surrounds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,11 @@ from graphad.ops import (
     broadcast_to,
     cast,
     equal,
-    greater_equal,
     less,
     maximum,
     minimum,
-    reduce_any,
+    reduce_max,
+    reduce_min,
     reduce_sum,
     reshape,
     where,
@@ -46,32 +47,36 @@ WIDEST_COLUMN = 4096
 
 @dataclass(frozen=True)
 class Guard(General, abstract=True):
-    """y = positions, or IndexError if `outside` holds; operands are positions, outside, and the user's index.
+    """size - 1, or IndexError where positions are outside an axis; operands are the lowest and the highest of them.
 
-    `reader` describes the op that asks, for the message.
+    What the positions are held down to is the guard's result, so that nothing is read or written before it has looked.
+
+    Attributes:
+        size, axis: the axis.
+        reader: the op that asks first, for the message.
+        number: of two guards that fail, the one with the lower number is heard.
     """
 
     size: int
     axis: int
     reader: str
+    number: int
 
     name = "guard"
-    in_place, allocates = True, False
 
-    def infer(self, positions: TensorType, outside: TensorType, index: TensorType) -> TensorType:
-        """The type of the positions."""
-        return positions
+    def infer(self, low: TensorType, high: TensorType) -> TensorType:
+        """One position."""
+        return TensorType(POSITION, ())
 
-    def evaluate(self, positions: Array, outside: Array, index: Array) -> Array:
-        """Return the positions; IndexError names the worst one."""
-        if outside:
-            worst = int(index.min()) if int(index.min()) < -self.size else int(index.max())
-            raise IndexError(f"index {worst} is out of bounds for axis {self.axis} with size {self.size}")
-        return positions
+    def evaluate(self, low: Array, high: Array) -> Array:
+        """Return the last position of the axis; IndexError names the worst of the positions."""
+        if int(low) < -self.size or int(high) >= self.size:
+            raise self.error(int(low) if int(low) < -self.size else int(high))
+        return np.asarray(self.size - 1, POSITION)
 
-    def evaluate_into(self, out: tuple[Array, ...], positions: Array, outside: Array, index: Array) -> None:
-        """Copy the positions."""
-        np.copyto(out[0], self.evaluate(positions, outside, index))
+    def error(self, position: int) -> IndexError:
+        """Return what is raised for a position, in the words of the reference executor."""
+        return IndexError(f"index {position} is out of bounds for axis {self.axis} with size {self.size}")
 
 
 class SafeGather(Gather, abstract=True):
@@ -116,30 +121,34 @@ def with_checked_addresses(graph: Graph) -> Graph:
     checked: dict[tuple[Value, int], Tensor] = {}
 
     def visit(node: Node) -> Results | None:
-        if type(node.op) not in SAFE or not _worthwhile(node):
+        if type(node.op) not in SAFE:
             return None
-        imitate(emission, node)
         first = 1 if isinstance(node.op, Gather) else 2
-        x = node.inputs[0].type
-        indices = []
-        for axis, value in enumerate(node.inputs[first:]):
-            key = (value, int(x.shape[axis]))
+        operands, indices = [Tensor(v) for v in node.inputs[:first]], [Tensor(v) for v in node.inputs[first:]]
+        imitate(emission, node)
+        if indices[0].size == 0:
+            return (_of_nothing(node, operands, indices).value,)
+        if any(0 in v.type.shape for v in node.inputs):
+            return None
+        sizes = [int(n) for n in operands[0].shape]
+        for axis, index in enumerate(indices):
+            key = index.value, sizes[axis]
             if key not in checked:
                 reader = f"{node.op.name}({', '.join(str(t) for t in node.input_types)})"
-                checked[key] = _checked(Tensor(value), int(x.shape[axis]), axis, reader)
-            indices.append(checked[key])
-        return (_rewritten(node, [Tensor(v) for v in node.inputs[:first]], indices).value,)
+                checked[key] = _checked(index, sizes[axis], axis, reader, len(checked))
+            indices[axis] = checked[key]
+        return (_rewritten(node, operands, indices).value,)
 
     return sweep(graph, visit)
 
 
-def _worthwhile(node: Node) -> bool:
-    types = [v.type for v in node.inputs] + list(node.types)
-    return all(0 not in t.shape for t in types)
+def _of_nothing(node: Node, operands: Sequence[Tensor], indices: Sequence[Tensor]) -> Tensor:
+    """Return the result of an op without positions: nothing, or what would have been written into."""
+    return apply(SafeGather(), *operands, *indices) if isinstance(node.op, Gather) else operands[0]
 
 
-def _checked(index: Tensor, size: int, axis: int, reader: str) -> Tensor:
-    """Return the positions that an index means, in [0, size), behind a guard unless they are known."""
+def _checked(index: Tensor, size: int, axis: int, reader: str, number: int) -> Tensor:
+    """Return the positions that an index means, in [0, size), behind a guard unless they are known to be inside."""
     op = index.value.node.op
     if isinstance(op, Constant):
         if np.all((op.array >= -size) & (op.array < size)):
@@ -147,13 +156,30 @@ def _checked(index: Tensor, size: int, axis: int, reader: str) -> Tensor:
             return apply(Constant(known))
     elif isinstance(op, Iota) and int(index.shape[op.axis]) <= size:
         return cast(index, POSITION)
+    range_ = np.iinfo(index.dtype)
+    if -size <= range_.min and range_.max < size:
+        return _counted_from_the_front(index, size)
+    if index.dtype == np.uint64:
+        low = high = _over_all(reduce_max, index)
+        index = minimum(index, full(index.shape, min(size, range_.max), index.dtype))  # what is beyond stays beyond
+    else:
+        low, high = _over_all(reduce_min, index), _over_all(reduce_max, index)
+    last = apply(Guard(size, axis, reader, number), low, high)
+    wide = _counted_from_the_front(index, size)
+    return maximum(minimum(wide, broadcast_to(last, wide.shape)), full(wide.shape, 0, POSITION))
+
+
+def _over_all(reduce: Callable[[Tensor, Sequence[int]], Tensor], index: Tensor) -> Tensor:
+    """Return the lowest or the highest of all positions."""
+    return reshape(index, ()) if index.size == 1 else reduce(index, tuple(range(index.ndim)))
+
+
+def _counted_from_the_front(index: Tensor, size: int) -> Tensor:
+    """Return positions as i64, of which negative ones counted from the end."""
     wide = cast(index, POSITION)
-    zero, count = full(wide.shape, 0, POSITION), full(wide.shape, size, POSITION)
-    wrapped = where(less(wide, zero), wide + count, wide)
-    last = full(wide.shape, size - 1, POSITION)
-    inside = maximum(minimum(wrapped, last), zero)
-    outside = reduce_any(less(wrapped, zero) | greater_equal(wrapped, count), tuple(range(wide.ndim)))
-    return apply(Guard(size, axis, reader), inside, outside, index)
+    if index.dtype.kind == "u":
+        return wide
+    return where(less(wide, full(wide.shape, 0, POSITION)), wide + full(wide.shape, size, POSITION), wide)
 
 
 def _rewritten(node: Node, operands: list[Tensor], indices: list[Tensor]) -> Tensor:

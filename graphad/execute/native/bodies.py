@@ -10,20 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from graphad.execute.native.fusion import (
-    Group,
-    Grouping,
-    loose,
-    operand_anchor,
-    result_anchor,
-    through_view,
-    used_outside,
-)
+from graphad.execute.native.fusion import Group, Grouping
+from graphad.execute.native.kinds import loose, operand_anchor, result_anchor, through_view
 from graphad.execute.native.regions import NONE, Anchor, OverwritingRegion, Region
 from graphad.ir.collector import collector_paused
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
+from graphad.ir.op import Op
 from graphad.ops.shape import BroadcastTo, Reshape
 from graphad.passes.driver import op_key
 
@@ -44,6 +38,7 @@ class _Rebuilder:
         self.final: dict[Value, Value] = {}
         self.made: set[Node] = set()
         self.known: dict[Any, Region] = {}
+        self.needed = needed_outside(graph, grouping)
 
     def run(self) -> Graph:
         for value in self.graph.inputs:
@@ -79,14 +74,11 @@ class _Rebuilder:
         members, made = group.members, self.made
         for node, anchor in members.items():
             for k, value in enumerate(node.inputs):
-                if value[0] in made:
+                source = value[0]
+                if source in made or source in members:
                     continue
-                if k in loose(node):
-                    found[value[0]] = None
-                elif value[0] not in members:
-                    at = operand_anchor(node, k, anchor)
-                    if not is_inner(self.grouping, group, value, at):
-                        found[value[0]] = None
+                if k in loose(node) or not is_inner(self.grouping, group, value, operand_anchor(node, k, anchor)):
+                    found[source] = None
         return list(found)
 
     def copy(self, node: Node) -> None:
@@ -104,7 +96,7 @@ class _Rebuilder:
         """Emit the region of a group."""
         position = self.grouping.position
         members = sorted(group.members, key=position.__getitem__)
-        outputs = used_outside(self.graph, self.grouping, group)
+        outputs = [node for node in members if node in self.needed]
         found = described(self.grouping, group, members, outputs)
         key = found.key()
         region = self.known.get(key)
@@ -116,6 +108,35 @@ class _Rebuilder:
         for k, member in enumerate(outputs):
             self.final[Value(member, 0)] = Value(node, k)
         self.made.update(members)
+
+
+def needed_outside(graph: Graph, grouping: Grouping) -> set[Node]:
+    """Return the members of groups whose values are needed outside their group, or as they are and not read in place.
+
+    Members read each other in place by way of views too, where these only move axes.
+    """
+    group_of, origins = grouping.group_of, grouping.origins
+    found = {origin for value in graph.outputs if (origin := origins[value[0]]) in group_of and origin is not None}
+    for node in graph.nodes:
+        if origins[node] is not node:
+            continue  # a view, which its readers look through, or a leaf
+        group = group_of.get(node)
+        plain = group is not None and grouping.kind[node].plain
+        for k, value in enumerate(node.inputs):
+            maker = value[0]
+            home = group_of.get(maker)
+            if home is not None and home is group and plain:
+                continue  # what most operands are
+            origin = origins[maker]
+            if origin is None or origin not in group_of:
+                continue
+            if group is None or group_of[origin] is not group or k in loose(node):
+                found.add(origin)
+                continue
+            request = grouping.request(value, operand_anchor(node, k, group.members[node]))
+            if request is None or request[0] is not origin:
+                found.add(origin)
+    return found
 
 
 def is_inner(grouping: Grouping, group: Group, value: Value, anchor: Anchor) -> bool:
@@ -130,11 +151,23 @@ def is_inner(grouping: Grouping, group: Group, value: Value, anchor: Anchor) -> 
 
 
 class Entry(NamedTuple):
-    """A node of a body: the node it is like, its operands (entries; inputs as ``-1 - position``), where it lies."""
+    """A node of a body, but for its types, which follow: bodies with equal entries on equal operands are equal.
 
-    node: Node
+    Attributes:
+        op: what `op_key` gives.
+        operands: entries; inputs as ``-1 - position``.
+        anchor: where it lies.
+        line: the identity of the user's line.
+        scope, role, replica: of the node it is like.
+    """
+
+    op: Op | type[Op]
     operands: tuple[int, ...]
     anchor: Anchor
+    line: int
+    scope: str
+    role: str
+    replica: int
 
 
 @dataclass(slots=True)
@@ -145,12 +178,14 @@ class Description:
         group: whose.
         operands: what it reads from outside, and where that lies.
         entries: its nodes, in order.
+        nodes: those that they are like.
         results: the entries whose values are needed outside.
     """
 
     group: Group
     operands: dict[tuple[Value, Anchor], int] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
     results: list[int] = field(default_factory=list)
 
     def key(self) -> Any:
@@ -158,8 +193,8 @@ class Description:
         return (
             tuple(self.group.frame),
             self.group.reduced,
-            tuple([(value.type, anchor) for value, anchor in self.operands]),
-            tuple([(op_key(e.node.op), e.operands, e.anchor, *_record(e.node)) for e in self.entries]),
+            tuple([(value[0].types[value[1]], anchor) for value, anchor in self.operands]),
+            tuple(self.entries),
             tuple(self.results),
         )
 
@@ -173,8 +208,7 @@ class Description:
             anchors[leaf] = anchor
             inputs.append(Value(leaf, 0))
         made: list[Value] = []
-        for entry in self.entries:
-            node = entry.node
+        for entry, node in zip(self.entries, self.nodes, strict=True):
             given = tuple([made[k] if k >= 0 else inputs[-1 - k] for k in entry.operands])
             copy = Node(node.op, given, node.types, node.location, node.scope, node.role, node.replica)
             anchors[copy] = entry.anchor
@@ -190,13 +224,9 @@ class Description:
 
     def overwrites(self, anchors: dict[Node, Anchor], inputs: Sequence[Value], first: Value) -> bool:
         """Tell whether each operand of the first result's type is read only where that is written."""
-        if self.group.reduced or any(loose(e.node) for e in self.entries):
+        if self.group.reduced or any(map(loose, self.nodes)):
             return False
         return all(anchors[v.node] == anchors[first.node] for v in inputs if v.type == first.type)
-
-
-def _record(node: Node) -> tuple[Any, ...]:
-    return id(node.location), node.scope, node.role, node.replica
 
 
 def described(grouping: Grouping, group: Group, members: Sequence[Node], outputs: Sequence[Node]) -> Description:
@@ -206,10 +236,13 @@ def described(grouping: Grouping, group: Group, members: Sequence[Node], outputs
     """Of the members: where each stands."""
     between: dict[tuple[Value, Anchor], int] = {}
     """Of the views and numbers between them, by where they lie."""
+    nodes, entries, group_of = found.nodes, found.entries, grouping.group_of
 
     def append(node: Node, operands: tuple[int, ...], anchor: Anchor) -> int:
-        found.entries.append(Entry(node, operands, anchor))
-        return len(found.entries) - 1
+        line = id(node.location)
+        entries.append(Entry(op_key(node.op), operands, anchor, line, node.scope, node.role, node.replica))
+        nodes.append(node)
+        return len(nodes) - 1
 
     def outside(value: Value, anchor: Anchor) -> int:
         return -1 - found.operands.setdefault((value, anchor), len(found.operands))
@@ -220,9 +253,9 @@ def described(grouping: Grouping, group: Group, members: Sequence[Node], outputs
             known = between.get((value, anchor))
         if known is not None:
             return known
-        if not is_inner(grouping, group, value, anchor):
-            return outside(value, anchor)
         node = value[0]
+        if node in group_of or not is_inner(grouping, group, value, anchor):
+            return outside(value, anchor)  # members stand there already
         operands: tuple[int, ...] = ()
         if node.inputs:
             below = through_view(node, anchor)
@@ -235,7 +268,8 @@ def described(grouping: Grouping, group: Group, members: Sequence[Node], outputs
     for node in members:
         anchor = group.members[node]
         if grouping.kind[node].plain:
-            at[Value(node, 0)] = append(node, tuple([inside(v, anchor) for v in node.inputs]), anchor)
+            given = tuple([at[v] if v in at else inside(v, anchor) for v in node.inputs])
+            at[Value(node, 0)] = append(node, given, anchor)
             continue
         apart = loose(node)
         given = tuple(

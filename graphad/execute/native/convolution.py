@@ -12,17 +12,16 @@ elements, so that inf and nan in the kernel meet them, as they do in NumPy; zero
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 from graphad.execute.native.code import Module
-from graphad.execute.native.convolution_channels import channels_kernel
-from graphad.execute.native.convolution_loops import Epilogue
+from graphad.execute.native.convolution_channels import channels_kernel, fills_blocks
+from graphad.execute.native.convolution_ends import Epilogue
 from graphad.execute.native.convolution_pixels import pixels_kernel
-from graphad.execute.native.convolution_shape import Convolution, contiguous, of_op, phases
+from graphad.execute.native.convolution_shape import Convolution, Layout, contiguous, of_op, phases
 from graphad.execute.native.kernel import Kernel
 
-__all__ = ["Convolution", "Epilogue", "contiguous", "convolution_kernels", "of_op"]
+__all__ = ["Convolution", "Epilogue", "Layout", "contiguous", "convolution_kernels", "finishes_vectors", "of_op"]
 
 LONGEST = 64
 """Rows of a kernel that are written out, where images are split into phases, are at most this long."""
@@ -31,7 +30,7 @@ LONGEST = 64
 def convolution_kernels(
     module: Module, c: Convolution, vector_bytes: int, epilogue: Epilogue | None = None
 ) -> list[Kernel] | None:
-    """Write the kernels of a convolution; each is called with the addresses of x, w and y.
+    """Write the kernels of a convolution; each is called with the addresses of x, w and `c.ends`.
 
     They write different results, so that they may run one after the other or at once. The bits do not depend on how an
     extent is shared.
@@ -40,7 +39,7 @@ def convolution_kernels(
         module: where the code goes.
         c: the convolution.
         vector_bytes: width of the vectors.
-        epilogue: what becomes of the sums before they are stored; it may read pointers 3, 4, ...
+        epilogue: what becomes of the sums before they are stored.
 
     Returns:
         One kernel, or for spread-out images one for each phase, or none for no results; None where the host must do it
@@ -54,10 +53,13 @@ def convolution_kernels(
 
 
 def _kernel(module: Module, c: Convolution, vector_bytes: int, epilogue: Epilogue | None) -> Kernel:
-    key = f"{c} {vector_bytes} {epilogue.key if epilogue else ''}"
-    name = f"convolution_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     write = pixels_kernel if by_pixels(c, vector_bytes) else channels_kernel
-    return write(module, c, name, vector_bytes, epilogue)
+    return write(module, c, vector_bytes, epilogue)
+
+
+def finishes_vectors(c: Convolution, vector_bytes: int) -> bool:
+    """Tell whether epilogues get whole vectors of sums: costly ones are then no slower than in loops of their own."""
+    return all(by_pixels(phase, vector_bytes) or fills_blocks(phase, vector_bytes) for phase in phases(c))
 
 
 def by_pixels(c: Convolution, vector_bytes: int) -> bool:

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphad.execute.native.code import Code, Module
+from graphad.execute.native.convolution_ends import Ends, Epilogue, kernel_name
 from graphad.execute.native.convolution_loops import (
     Axis,
-    Epilogue,
     Image,
     Tile,
     at,
+    batch_of,
     copy_image,
     counted,
     each,
@@ -101,14 +103,20 @@ def plan_of(c: Convolution, vector_bytes: int) -> Plan:
     return Plan(lanes, columns, rows, images, channels, elements)
 
 
-def channels_kernel(module: Module, c: Convolution, name: str, vector_bytes: int, epilogue: Epilogue | None) -> Kernel:
+def fills_blocks(c: Convolution, vector_bytes: int) -> bool:
+    """Tell whether the channels out are a whole number of blocks."""
+    return c.out % plan_of(c, vector_bytes).width == 0
+
+
+def channels_kernel(module: Module, c: Convolution, vector_bytes: int, epilogue: Epilogue | None) -> Kernel:
     """Write the kernel of c into `module` and return how it is called with the addresses of x, w and y."""
     plan = plan_of(c, vector_bytes)
+    name = kernel_name(c, plan, vector_bytes, epilogue)
     writer = _Sizes(c, plan)
     if not module.has(name):
         _Writer(begin_kernel(module, name), c, plan, vector_bytes, epilogue).write()
     extent = c.groups * -(-c.batch // plan.images) * -(-c.out // plan.width)
-    return Kernel(name, (), extent, 1, writer.scratch)
+    return Kernel(name, (c.batch,), extent, 1, writer.scratch)
 
 
 def _rounded(size: int) -> int:
@@ -136,14 +144,16 @@ class _Writer:
     """The function under construction, with what all its parts need."""
 
     def __init__(self, code: Code, c: Convolution, plan: Plan, vector_bytes: int, epilogue: Epilogue | None) -> None:
-        self.code, self.c, self.plan, self.epilogue = code, c, plan, epilogue
+        self.code, self.c, self.plan = code, c, plan
+        self.ends = Ends(code, c, epilogue)
         self.image = plan.image(c)
         self.sizes = _Sizes(c, plan)
         self.copy_lanes = vector_bytes // c.item
-        self.blocks = -(-c.batch // plan.images)
+        self.batch = batch_of(code)
+        self.blocks, _ = split(code, plus(code, self.batch, plan.images - 1), plan.images)
         self.widths = -(-c.out // plan.width)
-        self.x, self.w, self.y = (
-            at(code, c.kind, pointer(code, k), offset) for k, offset in enumerate((c.x_offset, c.w_offset, c.y_offset))
+        self.x, self.w = (
+            at(code, c.kind, pointer(code, k), offset) for k, offset in enumerate((c.x_offset, c.w_offset))
         )
         self.totals = "%scratch"
         self.panel = at(code, "u8", "%scratch", self.sizes.sums)
@@ -164,7 +174,8 @@ class _Writer:
         zero = constant(code, c.kind, 0, plan.lanes)
         with code.loop("0", str(self.sizes.rows * plan.width), plan.lanes) as k:
             store(zero, at(code, c.kind, self.totals, k))
-        images = self.part(n, plan.images, c.batch)
+        left = plus(code, self.batch, times(code, n, -1))
+        images = "1" if plan.images == 1 else smaller(code, left, plan.images)
         if c.inner and math.prod(c.kernel):
             self.add_parts(group, n, images, o)
         self.put(group, n, images, o)
@@ -327,31 +338,66 @@ class _Writer:
         return self.code.module.table(f"{self.code.name}_windows", "i64", offsets)
 
     def put(self, group: str, n: str, images: str, o: str) -> None:
-        """Finish the sums of the block and store them in y."""
+        """Finish the sums of the block and store them."""
+        code, c, lanes = self.code, self.c, self.plan.lanes
+        many = self.part(o, self.plan.width, c.out)
+        *outer, (count, axis) = self.ends.joined([(count, 3 + k) for k, count in enumerate(c.results)])
+        squares = c.out % self.plan.width == 0 and self.ends.dense(axis) and int(count) >= lanes
+
+        def row(number: str, places: list[str]) -> None:
+            first = times(code, number, int(count))
+            if squares:
+                with code.loop("0", str(int(count) - int(count) % lanes), lanes) as i:
+                    self.put_square(plus(code, first, i), self.ends.moved(places, self.ends.places((i, axis))), axis)
+                if int(count) % lanes:
+                    i = str(int(count) - lanes)
+                    self.put_square(plus(code, first, i), self.ends.moved(places, self.ends.places((i, axis))), axis)
+                return
+            with counted(code, count) as i:
+                self.put_channels(plus(code, first, i), self.ends.moved(places, self.ends.places((i, axis))), many)
+
+        self.rows([(_count(images), 0), *outer], self.ends.places((n, 0), (group, 1), (o, 2)), row)
+
+    def rows(
+        self, axes: Sequence[tuple[int | str, int]], origin: list[str], body: Callable[[str, list[str]], None]
+    ) -> None:
+        """Write loops over axes; `body` gets a number, counted up from 0, and where it lies."""
+        code = self.code
+
+        def along(depth: int, number: str, places: list[str]) -> None:
+            if depth == len(axes):
+                body(number, places)
+                return
+            count, axis = axes[depth]
+            with counted(code, count) as i:
+                next_ = plus(code, times(code, number, int(count)), i) if depth else i
+                along(depth + 1, next_, self.ends.moved(places, self.ends.places((i, axis))))
+
+        along(0, "0", origin)
+
+    def put_square(self, row: str, places: list[str], axis: int) -> None:
+        """Store neighbouring results, as many as a vector has lanes, of all channels of the block."""
         code, c, plan = self.code, self.c, self.plan
-        many = self.part(o, plan.width, c.out)
-        first = times(code, group, c.out)
+        for first in range(0, plan.width, plan.lanes):
+            totals = at(code, c.kind, self.totals, times(code, row, plan.width), first)
+            loaded = [
+                load(code, c.kind, at(code, c.kind, totals, k * plan.width), plan.lanes) for k in range(plan.lanes)
+            ]
+            for k, sums in enumerate(turned(loaded)):
+                self.ends.put(sums, self.ends.moved(places, self.ends.places((first + k, 2))), axis)
+
+    def put_channels(self, row: str, places: list[str], many: str) -> None:
+        """Store one result of `many` channels."""
+        code, c, plan = self.code, self.c, self.plan
+        totals = at(code, c.kind, self.totals, times(code, row, plan.width))
+        if c.out % plan.width == 0:
+            for first in range(0, plan.width, plan.lanes):
+                sums = load(code, c.kind, at(code, c.kind, totals, first), plan.lanes)
+                self.ends.put(sums, self.ends.moved(places, self.ends.places((first, 2))), 2)
+            return
         with counted(code, many) as lane:
-            channel = plus(code, o, lane)
-            origin = plus(
-                code,
-                times(code, n, c.y_strides[0]),
-                times(code, group, c.y_strides[1]),
-                times(code, channel, c.y_strides[2]),
-            )
-            counts: list[str | int] = [images, *c.results]
-            sources = [plan.width * math.prod(c.results[k:]) for k in range(c.rank + 1)]
-            targets = [c.y_strides[0], *c.y_strides[3:]]
-            axes = [Axis(_count(n), x, y) for n, x, y in zip(counts, sources, targets, strict=True)]
-
-            def step(x: str, dx: int, y: str, dy: int) -> None:
-                value = load(code, c.kind, at(code, c.kind, self.totals, lane, x, dx))
-                place = plus(code, origin, y, dy)
-                if self.epilogue is not None:
-                    value = self.epilogue.apply(value, plus(code, first, channel), place)
-                store(value, at(code, c.kind, self.y, place))
-
-            each(code, joined(axes), step)
+            single = load(code, c.kind, at(code, c.kind, totals, lane))
+            self.ends.put(single, self.ends.moved(places, self.ends.places((lane, 2))), 2)
 
 
 def _count(text: str | int) -> int | str:

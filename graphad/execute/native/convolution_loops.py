@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from graphad.execute.native.code import Code
 from graphad.execute.native.convolution_shape import Convolution, Sizes
+from graphad.execute.native.kernel import size
 from graphad.execute.native.lanes import Lanes, constant, element_type, load, store
 
 UNROLLED = 4
@@ -37,13 +38,15 @@ def plus(code: Code, *terms: str | int) -> str:
     return total if fixed == 0 else code.value(f"add nsw i64 {total}, {fixed}")
 
 
-def times(code: Code, text: str | int, by: int) -> str:
-    """Return an i64 text times a constant."""
-    known = number(str(text))
-    if known is not None:
-        return str(known * by)
-    if by in (0, 1):
-        return str(text) if by else "0"
+def times(code: Code, text: str | int, by: str | int) -> str:
+    """Return the product of two i64 texts."""
+    known, factor = number(str(text)), number(str(by))
+    if known is not None and factor is not None:
+        return str(known * factor)
+    if 0 in (known, factor):
+        return "0"
+    if 1 in (known, factor):
+        return str(by) if known == 1 else str(text)
     return code.value(f"mul nsw i64 {text}, {by}")
 
 
@@ -56,12 +59,12 @@ def smaller(code: Code, a: str | int, b: str | int) -> str:
     return code.call("i64", "llvm.smin.i64", [("i64", str(a)), ("i64", str(b))])
 
 
-def split(code: Code, text: str, by: int) -> tuple[str, str]:
+def split(code: Code, text: str, by: str | int) -> tuple[str, str]:
     """Return quotient and remainder of a natural i64 text."""
-    known = number(text)
-    if known is not None:
-        return str(known // by), str(known % by)
-    if by == 1:
+    known, divisor = number(text), number(str(by))
+    if known is not None and divisor is not None:
+        return str(known // divisor), str(known % divisor)
+    if divisor == 1:
         return text, "0"
     return code.value(f"udiv i64 {text}, {by}"), code.value(f"urem i64 {text}, {by}")
 
@@ -73,6 +76,11 @@ def at(code: Code, kind: str, base: str, *offset: str | int) -> str:
     for term in variable:
         base = code.value(f"getelementptr {element_type(kind)}, ptr {base}, i64 {term}")
     return code.value(f"getelementptr {element_type(kind)}, ptr {base}, i64 {fixed}") if fixed else base
+
+
+def batch_of(code: Code) -> str:
+    """Return the size of the batch, the one number that a kernel is given when it runs."""
+    return size(code, 0)
 
 
 @contextmanager
@@ -205,22 +213,6 @@ def _in_steps(code: Code, lanes: int, count: int, move: Callable[[str | int, int
             move(i, lanes)
     if count % lanes:
         move(count - lanes, lanes)
-
-
-@dataclass(frozen=True, slots=True)
-class Epilogue:
-    """What becomes of sums before they are stored.
-
-    Attributes:
-        key: tells epilogues apart; part of the name of a kernel.
-        apply: writes and returns the results, given the sums (neighbouring results of one channel, or one), the number
-            of the channel out, counted through all groups, and the offset of the first result in y, in elements from
-            the one of index 0 on: that of an element of another array too, if that lies as y does. Some results are
-            computed twice; so what it reads must not lie in y.
-    """
-
-    key: str
-    apply: Callable[[Lanes, str, str], Lanes]
 
 
 @dataclass(frozen=True, slots=True)

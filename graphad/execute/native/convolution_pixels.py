@@ -11,12 +11,13 @@ import math
 from dataclasses import dataclass
 
 from graphad.execute.native.code import Code, Module
+from graphad.execute.native.convolution_ends import Ends, Epilogue, kernel_name
 from graphad.execute.native.convolution_loops import (
     Axis,
-    Epilogue,
     Image,
     Tile,
     at,
+    batch_of,
     copy_image,
     counted,
     each,
@@ -28,12 +29,17 @@ from graphad.execute.native.convolution_loops import (
 )
 from graphad.execute.native.convolution_shape import Convolution, balanced
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer
+from graphad.execute.native.lane_orders import joined
 from graphad.execute.native.lanes import Lanes, load, store
 
 IMAGE_BYTES = 128 << 10
 """How much of an image a thread copies at a time, if a single row of results does not need more."""
 WEIGHT_BYTES = 640 << 10
 """How much of the kernel a thread packs at a time, if the channels out fall into parts of this size."""
+NEAR_BYTES = 24 << 10
+"""What of an image stays in the first cache while all channels out go through it."""
+CROWDED = 1024
+"""Lines of channels that lie a multiple of so many bytes apart share few places of the first cache."""
 SHARES = 16
 """Into how many shares the work should fall at least; more than a few images are enough of them."""
 
@@ -78,8 +84,8 @@ def plan_of(c: Convolution, vector_bytes: int) -> Plan:
     registers = 32 if vector_bytes == 64 else 16
     slots = block * math.prod(c.results[1:-1]) * vectors
     rows = max(size for size, _ in balanced(c.out, 12 if registers == 32 else 6))
-    # In registers: the sums, the vectors of the image, one weight.
-    columns = max(1, min(slots, (registers - 1) // (rows + 1)))
+    # In registers: the sums, the vectors of the image, two weights: LLVM loads one before it is done with the other.
+    columns = max(1, min(slots, (registers - 2) // (rows + 1)))
     units = c.groups * c.batch * -(-c.results[0] // block)
     return Plan(lanes, vectors, columns, rows, block, parts_of(c, rows, units))
 
@@ -96,9 +102,10 @@ def parts_of(c: Convolution, rows: int, units: int) -> int:
     return found
 
 
-def pixels_kernel(module: Module, c: Convolution, name: str, vector_bytes: int, epilogue: Epilogue | None) -> Kernel:
+def pixels_kernel(module: Module, c: Convolution, vector_bytes: int, epilogue: Epilogue | None) -> Kernel:
     """Write the kernel of c into `module` and return how it is called with the addresses of x, w and y."""
     plan = plan_of(c, vector_bytes)
+    name = kernel_name(c, plan, vector_bytes, epilogue)
     image = plan.image(c)
     width = c.out // plan.parts
     weights = width * c.inner * math.prod(c.kernel)
@@ -106,7 +113,7 @@ def pixels_kernel(module: Module, c: Convolution, name: str, vector_bytes: int, 
         _Writer(begin_kernel(module, name), c, plan, vector_bytes, epilogue).write()
     extent = c.groups * plan.parts * c.batch * plan.blocks(c)
     scratch = _rounded(weights * c.item) + image.size * c.inner * c.item
-    return Kernel(name, (), extent, 1, _rounded(scratch) + vector_bytes)
+    return Kernel(name, (c.batch,), extent, 1, _rounded(scratch) + vector_bytes)
 
 
 def _rounded(size: int) -> int:
@@ -117,23 +124,27 @@ class _Writer:
     """The function under construction, with what all its parts need."""
 
     def __init__(self, code: Code, c: Convolution, plan: Plan, vector_bytes: int, epilogue: Epilogue | None) -> None:
-        self.code, self.c, self.plan, self.epilogue = code, c, plan, epilogue
+        self.code, self.c, self.plan = code, c, plan
+        self.ends = Ends(code, c, epilogue)
         self.image = plan.image(c)
         self.width = c.out // plan.parts
         self.places = math.prod(c.kernel)
         self.copy_lanes = vector_bytes // c.item
-        self.x, self.w, self.y = (
-            at(code, c.kind, pointer(code, k), offset) for k, offset in enumerate((c.x_offset, c.w_offset, c.y_offset))
+        self.x, self.w = (
+            at(code, c.kind, pointer(code, k), offset) for k, offset in enumerate((c.x_offset, c.w_offset))
         )
         self.weights = "%scratch"
+        # Twice as many lanes are turned into bytes, as masks have them, at less than twice the cost.
+        neighbours = plan.vectors % plan.columns == 0 and c.results[-1] % plan.lanes == 0
+        self.paired = epilogue is not None and neighbours and plan.columns % 2 == 0
         self.pixels = at(code, "u8", "%scratch", _rounded(self.width * c.inner * self.places * c.item))
 
     def write(self) -> None:
         """Write loops over parts of the channels out, and over the images and blocks of each."""
         code, c = self.code, self.c
-        units = c.batch * self.plan.blocks(c)
+        units = times(code, batch_of(code), self.plan.blocks(c))
         first, _ = split(code, "%begin", units)
-        last, _ = split(code, plus(code, "%end", units - 1), units)
+        last, _ = split(code, plus(code, "%end", units, -1), units)
         with code.loop(first, last) as part:
             group, piece = split(code, part, self.plan.parts)
             self.pack(group, piece)
@@ -195,23 +206,35 @@ class _Writer:
         row = times(code, block, plan.block)
         source = at(code, c.kind, self.x, times(code, n, c.x_strides[0]), times(code, group, c.x_strides[1]))
         copy_image(code, c, self.image, self.copy_lanes, source, c.inner, times(code, row, c.steps[0]), self.pixels)
-        origin = plus(
-            code,
-            times(code, n, c.y_strides[0]),
-            times(code, group, c.y_strides[1]),
-            times(code, piece, self.width * c.y_strides[2]),
-            times(code, row, c.y_strides[3]),
-        )
-        channel = plus(code, times(code, group, c.out), times(code, piece, self.width))
+        origin = self.ends.places((n, 0), (group, 1), (times(code, piece, self.width), 2), (row, 3))
         rows = str(plan.block)
         if c.results[0] % plan.block:
             rows = smaller(code, plus(code, c.results[0], times(code, row, -1)), plan.block)
         slots = times(code, rows, math.prod(c.results[1:-1]) * plan.vectors)
+        if self.channels_first():
+            for size, many, first in self.tiles():
+                with counted(code, many) as t, code.loop("0", slots, plan.columns) as slot:
+                    self.tile(size, t, first, self.slots(slot, slots), origin)
+            return
         with code.loop("0", slots, plan.columns) as slot:
-            self.column(self.slots(slot, slots), origin, channel)
+            vectors = self.slots(slot, slots)
+            for size, many, first in self.tiles():
+                with counted(code, many) as t:
+                    self.tile(size, t, first, vectors, origin)
 
-    def slots(self, first: str, slots: str) -> list[tuple[str, str]]:
-        """Return where the vectors of a tile begin in scratch and in y, as offsets."""
+    def channels_first(self) -> bool:
+        """Tell whether all tiles of some channels follow each other, rather than those of some vectors.
+
+        The image is then read once for each tile of channels. But few streams are read or written at a time at the end:
+        that is better where there are several for each channel, or their lines drive each other out of the first cache.
+        """
+        c = self.c
+        streams = [end for end in c.ends if end.strides[-1]]
+        crowded = any(end.strides[2] * c.item % CROWDED == 0 for end in streams)
+        return self.image.size * c.inner * c.item <= NEAR_BYTES or len(streams) > 1 or crowded
+
+    def slots(self, first: str, slots: str) -> list[tuple[str, list[str]]]:
+        """Return where the vectors of a tile begin in scratch and in the results, as offsets."""
         code, c, plan = self.code, self.c, self.plan
         steps = range(plan.columns)
         if plan.vectors % plan.columns:
@@ -221,41 +244,41 @@ class _Writer:
         # They stand in one row, at known distances.
         x, y = self.slot(first)
         behind = [min(k * plan.lanes, c.results[-1] - plan.lanes) for k in steps]
-        return [(plus(code, x, k), plus(code, y, k * c.y_strides[-1])) for k in behind]
+        return [(plus(code, x, k), self.ends.moved(y, self.ends.places((k, 2 + c.rank)))) for k in behind]
 
     def existing(self, slot: str, slots: str) -> str:
         """Return a slot, or the last one where there are not so many: it is then computed twice, with the same bits."""
         return smaller(self.code, slot, plus(self.code, slots, -1))
 
-    def slot(self, slot: str) -> tuple[str, str]:
-        """Return where the vector `slot` of the block begins in scratch and in y, as offsets."""
+    def slot(self, slot: str) -> tuple[str, list[str]]:
+        """Return where the vector `slot` of the block begins in scratch and in the results, as offsets."""
         code, c, plan = self.code, self.c, self.plan
         rest, vector = split(code, slot, plan.vectors)
         column = times(code, vector, plan.lanes)
         if c.results[-1] % plan.lanes:
             column = smaller(code, column, c.results[-1] - plan.lanes)
-        x, y = [column], [times(code, column, c.y_strides[-1])]
+        x, y = [column], [(column, 2 + c.rank)]
         for axis in reversed(range(c.rank - 1)):
             rest, index = split(code, rest, c.results[axis]) if axis else ("0", rest)
             x.append(times(code, index, c.steps[axis] * self.image.pitches[axis]))
-            y.append(times(code, index, c.y_strides[3 + axis]))
-        return plus(code, *x), plus(code, *y)
+            y.append((index, 3 + axis))
+        return plus(code, *x), self.ends.places(*y)
 
-    def column(self, vectors: list[tuple[str, str]], origin: str, channel: str) -> None:
-        """Compute all channels out of the part for some vectors of results."""
+    def tile(self, size: int, t: str, first: int, vectors: list[tuple[str, list[str]]], origin: list[str]) -> None:
+        """Compute `size` channels out, the t-th such from the `first` of the part on, for some vectors of results."""
         code, c = self.code, self.c
-        bases = [at(code, c.kind, self.pixels, x) for x, _ in vectors]
-        for size, many, first in self.tiles():
-            with counted(code, many) as t:
-                below = size * c.inner * self.places
-                weights = at(code, c.kind, self.weights, times(code, t, below), first * c.inner * self.places)
-                sums = self.sums(size, bases, weights)
-                o = plus(code, times(code, t, size), first)
-                start = plus(code, origin, times(code, o, c.y_strides[2]))
-                for row, totals in enumerate(sums):
-                    for (_, y), total in zip(vectors, totals, strict=True):
-                        place = plus(code, start, y, row * c.y_strides[2])
-                        self.put(total, place, plus(code, channel, o, row))
+        below = size * c.inner * self.places
+        weights = at(code, c.kind, self.weights, times(code, t, below), first * c.inner * self.places)
+        sums = self.sums(size, [at(code, c.kind, self.pixels, x) for x, _ in vectors], weights)
+        start = self.ends.moved(origin, self.ends.places((plus(code, times(code, t, size), first), 2)))
+        for row, totals in enumerate(sums):
+            channel = self.ends.moved(start, self.ends.places((row, 2)))
+            found = list(zip(totals, [y for _, y in vectors], strict=True))
+            if self.paired:
+                found = [(joined(a, b), y) for (a, y), (b, _) in zip(found[::2], found[1::2], strict=True)]
+            with self.ends.together():
+                for total, y in found:
+                    self.ends.put(total, self.ends.moved(channel, y), 2 + c.rank)
 
     def sums(self, size: int, bases: list[str], weights: str) -> list[list[Lanes]]:
         """Return the sums of products of one tile."""
@@ -282,17 +305,3 @@ class _Writer:
             step = (places[1] if count > 1 else 0) if even else tuple(places)
             axes.append(Axis(count, step, below))
         return axes
-
-    def put(self, value: Lanes, offset: str, channel: str) -> None:
-        """Finish and store neighbouring results."""
-        code, c, stride = self.code, self.c, self.c.y_strides[-1]
-        if stride == 1:
-            store(self.finish(value, offset, channel), at(code, c.kind, self.y, offset))
-            return
-        for k in range(value.count):
-            place = plus(code, offset, k * stride)
-            store(self.finish(value.lane(k), place, channel), at(code, c.kind, self.y, place))
-
-    def finish(self, value: Lanes, offset: str, channel: str) -> Lanes:
-        """Return what becomes of sums."""
-        return value if self.epilogue is None else self.epilogue.apply(value, channel, offset)

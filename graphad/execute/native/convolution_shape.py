@@ -16,6 +16,25 @@ Sizes = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """How an array of the shape of the results lies in its buffer.
+
+    Attributes:
+        kind: of its elements: "f32", "bool", ...
+        strides: of batch, group, out and space; 0 where it repeats.
+        offset: of its element of index 0.
+    """
+
+    kind: str
+    strides: Sizes
+    offset: int = 0
+
+    def with_strides(self, strides: Sizes) -> Layout:
+        """Return the layout with other strides."""
+        return Layout(self.kind, strides, self.offset)
+
+
+@dataclass(frozen=True, slots=True)
 class Convolution:
     """y[n,g,o,t] = sum over i, k of x'[n,g,i, t*steps + k*dilation] w[g,o,i,k]: all that decides the code of a kernel.
 
@@ -28,8 +47,8 @@ class Convolution:
         space, kernel, results: sizes of x, w and y along the spatial axes, of which there are at least two.
         steps, before, dilation, spread: of each spatial axis: distance of windows, zeros in front of x (negative: x is
             cut), distance of a window's elements, distance of x's elements in x'. Behind x, zeros go on.
-        x_strides: of batch, group, channel and space; w_strides: of group, out, channel and kernel; y_strides: of
-            batch, group, out and space.
+        x_strides: of batch, group, channel and space; w_strides: of group, out, channel and kernel.
+        ends: y; with an epilogue, the arrays that it reads, then those that it writes.
     """
 
     kind: str
@@ -46,10 +65,9 @@ class Convolution:
     spread: Sizes
     x_strides: Sizes
     w_strides: Sizes
-    y_strides: Sizes
+    ends: tuple[Layout, ...]
     x_offset: int = 0
     w_offset: int = 0
-    y_offset: int = 0
 
     @property
     def item(self) -> int:
@@ -88,8 +106,8 @@ def of_op(
     y_shape: Sequence[int],
     x_strides: Sequence[int] | None = None,
     w_strides: Sequence[int] | None = None,
-    y_strides: Sequence[int] | None = None,
-    offsets: tuple[int, int, int] = (0, 0, 0),
+    ends: Sequence[Layout] | None = None,
+    offsets: tuple[int, int] = (0, 0),
 ) -> Convolution:
     """Return what a `Conv` op asks for.
 
@@ -97,21 +115,23 @@ def of_op(
         op: the op, its sizes bound.
         kind: "f32" or "f64".
         x_shape, w_shape, y_shape: of the operands and the result, as the op has them.
-        x_strides, w_strides, y_strides: in elements, one for each of their axes; row-major if not given.
-        offsets: where element 0 of x, w and y lies in its buffer, in elements.
+        x_strides, w_strides: in elements, one for each of their axes; row-major if not given.
+        ends: as `Convolution` has them, but with one stride for each axis of y; y in row-major order if not given.
+        offsets: where element 0 of x and w lies in its buffer, in elements.
     """
     groups = int(op.groups)
     inner, out = w_shape[1], w_shape[0] // groups
-    xs, ws, ys = (
+    xs, ws = (
         tuple(given) if given is not None else contiguous(shape)
-        for given, shape in ((x_strides, x_shape), (w_strides, w_shape), (y_strides, y_shape))
+        for given, shape in ((x_strides, x_shape), (w_strides, w_shape))
     )
+    if ends is None:
+        ends = (Layout(kind, contiguous(y_shape)),)
     space, kernel, results = tuple(x_shape[2:]), tuple(w_shape[2:]), tuple(y_shape[2:])
     steps, dilation, spread = op.strides, op.dilation, op.lhs_dilation
     before = tuple(int(low) for low, _ in op.padding)
     xs = (xs[0], inner * xs[1], *xs[1:])
     ws = (out * ws[0], *ws)
-    ys = (ys[0], out * ys[1], *ys[1:])
     made = Convolution(
         kind,
         x_shape[0],
@@ -127,7 +147,7 @@ def of_op(
         spread,
         xs,
         ws,
-        ys,
+        tuple([end.with_strides((end.strides[0], out * end.strides[1], *end.strides[1:])) for end in ends]),
         *offsets,
     )
     made = with_joined_space(made)
@@ -149,7 +169,7 @@ def with_joined_space(c: Convolution) -> Convolution:
     )
     ordered = all(
         strides[axis] == strides[axis + 1] * n
-        for strides in (c.x_strides[3:], c.y_strides[3:])
+        for strides in (c.x_strides[3:], *(end.strides[3:] for end in c.ends))
         for axis, n in enumerate(c.space[1:])
     )
     if rank < 2 or not (single and ordered):
@@ -157,6 +177,10 @@ def with_joined_space(c: Convolution) -> Convolution:
     size = math.prod(c.space)
     width = divisor(size, ROW)
     space = (size // width, width)
+
+    def joined(strides: Sizes) -> Sizes:
+        return (*strides[:3], strides[-1] * width, strides[-1])
+
     return replace(
         c,
         space=space,
@@ -166,14 +190,18 @@ def with_joined_space(c: Convolution) -> Convolution:
         before=(0, 0),
         dilation=(1, 1),
         spread=(1, 1),
-        x_strides=(*c.x_strides[:3], c.x_strides[-1] * width, c.x_strides[-1]),
+        x_strides=joined(c.x_strides),
         w_strides=(*c.w_strides[:3], 0, 0),
-        y_strides=(*c.y_strides[:3], c.y_strides[-1] * width, c.y_strides[-1]),
+        ends=tuple([end.with_strides(joined(end.strides)) for end in c.ends]),
     )
 
 
 def with_axis(c: Convolution) -> Convolution:
     """Return the same convolution with a first spatial axis of size 1."""
+
+    def more(strides: Sizes) -> Sizes:
+        return (*strides[:3], 0, *strides[3:])
+
     return replace(
         c,
         space=(1, *c.space),
@@ -183,9 +211,9 @@ def with_axis(c: Convolution) -> Convolution:
         before=(0, *c.before),
         dilation=(1, *c.dilation),
         spread=(1, *c.spread),
-        x_strides=(*c.x_strides[:3], 0, *c.x_strides[3:]),
-        w_strides=(*c.w_strides[:3], 0, *c.w_strides[3:]),
-        y_strides=(*c.y_strides[:3], 0, *c.y_strides[3:]),
+        x_strides=more(c.x_strides),
+        w_strides=more(c.w_strides),
+        ends=tuple([end.with_strides(more(end.strides)) for end in c.ends]),
     )
 
 
@@ -227,6 +255,10 @@ def _phase(c: Convolution, parts: Sequence[_Part]) -> Convolution | None:
     def scaled(strides: Sizes, by: Sequence[int]) -> Sizes:
         return (*strides[:3], *(s * k for s, k in zip(strides[3:], by, strict=True)))
 
+    def part(end: Layout) -> Layout:
+        first = sum(p.first * s for p, s in zip(parts, end.strides[3:], strict=True))
+        return Layout(end.kind, scaled(end.strides, [p.every for p in parts]), end.offset + first)
+
     results = tuple(-(-(n - p.first) // p.every) for n, p in zip(c.results, parts, strict=True))
     if min(results) <= 0:
         return None
@@ -239,9 +271,8 @@ def _phase(c: Convolution, parts: Sequence[_Part]) -> Convolution | None:
         dilation=tuple(p.dilation for p in parts),
         spread=(1,) * c.rank,
         w_strides=scaled(c.w_strides, [p.hop for p in parts]),
-        y_strides=scaled(c.y_strides, [p.every for p in parts]),
+        ends=tuple(map(part, c.ends)),
         w_offset=c.w_offset + sum(p.k * s for p, s in zip(parts, c.w_strides[3:], strict=True)),
-        y_offset=c.y_offset + sum(p.first * s for p, s in zip(parts, c.y_strides[3:], strict=True)),
     )
 
 

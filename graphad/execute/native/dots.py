@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer
 from graphad.execute.native.lanes import Lanes, constant, load, store
-from graphad.execute.native.microkernel import Tile, Update, View, advance, finish, load_lanes, product_text
+from graphad.execute.native.microkernel import Update, finish
 from graphad.execute.native.packing import Strip, order_of, pack, transposed
 from graphad.execute.native.product_spec import Product
+from graphad.execute.native.register_tiles import Tile, View, advance, load_lanes, product_text
 
 PARTIAL_SUMS = 8
 """Vectors of sums that hide the latency of fused multiply-add on two units."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from graphad.execute.native.fusion import LARGEST_LONG_GROUP, Group, Grouping, fusible, loose, own_weight
+from graphad.execute.native.fusion import Group, Grouping
+from graphad.execute.native.kinds import LARGEST_LONG_GROUP, fusible, loose, own_weight
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
 from graphad.ops.reduction import Reduction
@@ -120,14 +121,24 @@ class _Cone:
         homes = [self.grouping.group_of.get(r) for r in self.grouping.all_readers(value[0])]
         return all(h is self.group or (h is not None and h is self.grouping.group_of.get(value[0])) for h in homes)
 
-    def copy(self, final: dict[Value, Value]) -> dict[Value, Value]:
-        """Make the copies; returns the one to read for each value that the group reads now."""
-        made: dict[Value, Value] = {}
-        for node in sorted(self.nodes, key=self.grouping.position.__getitem__):
+    def copy(self, wanted: Value, made: dict[Value, Value], final: dict[Value, Value]) -> Value:
+        """Return the copy of a root, made with what it needs of the cone that is not in `made`.
+
+        One root at a time: what others need may come later in the graph than the group's first member, and be read
+        there before it stands in `final`.
+        """
+        needed: set[Node] = set()
+        stack = [wanted[0]]
+        while stack:
+            node = stack.pop()
+            if node not in needed and Value(node, 0) not in made:
+                needed.add(node)
+                stack += [v[0] for v in node.inputs if v[0] in self.nodes]
+        for node in sorted(needed, key=self.grouping.position.__getitem__):
             inputs = tuple([made.get(v) or final.get(v, v) for v in node.inputs])
             copy = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica + 1)
             made[Value(node, 0)] = Value(copy, 0)
-        return {value: made[value] for value in self.roots}
+        return made[wanted]
 
 
 def _copied(graph: Graph, cones: dict[Node, _Cone]) -> Graph:
@@ -135,13 +146,12 @@ def _copied(graph: Graph, cones: dict[Node, _Cone]) -> Graph:
     final: dict[Value, Value] = {}
     copies: dict[int, dict[Value, Value]] = {}
     for node in graph.nodes:
-        own: dict[Value, Value] = {}
         cone = cones.get(node)
+        inputs = tuple([final.get(v, v) for v in node.inputs])
         if cone is not None:
-            if id(cone) not in copies:
-                copies[id(cone)] = cone.copy(final)
-            own = copies[id(cone)]
-        inputs = tuple([own.get(v) or final.get(v, v) for v in node.inputs])
+            made = copies.setdefault(id(cone), {})
+            given = zip(node.inputs, inputs, strict=True)
+            inputs = tuple([cone.copy(v, made, final) if v in cone.roots else now for v, now in given])
         if inputs != node.inputs:
             copy = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
             for k in range(len(node.types)):

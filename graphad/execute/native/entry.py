@@ -158,7 +158,7 @@ def entry(
     dtypes = [dtype for dtype, _ in (*inputs, *results)]
     descriptor.kept = (table, fallback, build, dtypes, shapes, records, patch_table, pool)
     descriptor.kept += (arguments, take_table, give_table, gives.kept)
-    return Entry(_builtin(_code(), descriptor), Claim(descriptor))
+    return Entry(_builtin(machine_code(), descriptor), Claim(descriptor))
 
 
 def _flat(count: int) -> Branch:
@@ -206,7 +206,7 @@ def _records(specs: Sequence[Spec], sources: Sequence[int], shapes: int) -> list
 
 def possible(inputs: int, results: int) -> bool:
     """Tell whether an entry with so many inputs and results can be made in this process."""
-    return inputs + results <= ARRAYS_AT_MOST and _layout_is_known()
+    return inputs + results <= ARRAYS_AT_MOST and layout_is_known()
 
 
 # The interpreter and NumPy.
@@ -247,7 +247,7 @@ _NUMPY: Final = {entry_code.NEW_FROM_DESCR: 94, entry_code.SCALAR_AS_CTYPE: 62}
 
 
 @functools.cache
-def _code() -> Loaded:
+def machine_code() -> Loaded:
     """Return the machine code of entries; it is never freed, because functions may outlive this module."""
     api = ctypes.cast(_numpy_table(), ctypes.POINTER(ctypes.c_uint64))
     symbols = {name: _address(getattr(ctypes.pythonapi, name)) for name in entry_code.PYTHON_FUNCTIONS}
@@ -259,7 +259,7 @@ def _code() -> Loaded:
 
 @functools.cache
 def _take() -> Callable[[int], int]:
-    return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(_code().address("graphad_claim"))
+    return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(machine_code().address("graphad_claim"))
 
 
 def _address(function: Any) -> int:
@@ -276,7 +276,7 @@ def _numpy_table() -> int:
 
 
 @functools.cache
-def _layout_is_known() -> bool:
+def layout_is_known() -> bool:
     """Tell whether objects lie in memory as machine code expects: CPython with its lock, NumPy 2, 64 bits."""
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return False

@@ -18,6 +18,7 @@ from graphad.execute.native import control, entry_nesting
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.entry_nesting import add_nesting
 from graphad.execute.native.waiting import at, read
+from graphad.execute.native.walker import PROGRAM_WORDS
 
 # Words of a descriptor, by byte offset.
 CLAIM: Final = 0
@@ -212,8 +213,11 @@ def _add_number_fits(module: Module) -> None:
 
 
 def _add_enter(module: Module) -> None:
-    """Enter ``void enter(descriptor, data)``: put the arrays' addresses where the program has them, and run it."""
-    code = module.function("enter", "void", [("ptr", "descriptor"), ("ptr", "data")], "nounwind", "internal")
+    """Enter ``i1 enter(descriptor, data)``: put the arrays' addresses where the program has them, and run it.
+
+    It tells whether the run is condemned (see `guarding`), and forgets it: the claim ends here.
+    """
+    code = module.function("enter", "i1", [("ptr", "descriptor"), ("ptr", "data")], "nounwind", "internal")
     patches = read(code, "ptr", "%descriptor", PATCH_TABLE)
     count = read(code, "i64", "%descriptor", PATCHES)
     with code.loop("0", count) as index:
@@ -225,8 +229,18 @@ def _add_enter(module: Module) -> None:
     shared, program = read(code, "ptr", "%descriptor", CONTROL), read(code, "ptr", "%descriptor", PROGRAM)
     steps, threads = read(code, "i64", "%descriptor", STEPS), read(code, "i64", "%descriptor", THREADS)
     code.value(f"call i64 {run}(ptr {shared}, ptr {program}, i64 0, i64 {steps}, i64 {threads})")
+    condemned = read(code, "ptr", program, PROGRAM_WORDS["condemned"])
+    before = code.block
+    code.branch(code.value(f"icmp eq ptr {condemned}, null"), "over", "judged")
+    code.place("judged")
+    found = code.value(f"load atomic i64, ptr {condemned} monotonic, align 8")
+    failed = code.value(f"icmp ne i64 {found}, 0")
+    code.line(f"store atomic i64 0, ptr {condemned} monotonic, align 8")
+    code.jump("over")
+    code.place("over")
+    verdict = code.value(f"phi i1 [ false, %{before} ], [ {failed}, %judged ]")
     code.line("store atomic i64 0, ptr %descriptor release, align 8")
-    code.line("ret void")
+    code.line(f"ret i1 {verdict}")
 
 
 def _add_new_array(module: Module) -> None:
@@ -293,17 +307,20 @@ def _add_entry(module: Module) -> None:
     answer = code.call("ptr", "put_together", [*pairs, ("ptr", none)])
     _must(code, code.value(f"icmp ne ptr {answer}, null"), "failed")
     claimed = code.call("i32", "graphad_claim", [("ptr", descriptor)])
-    _must(code, code.value(f"icmp ne i32 {claimed}, 0"), "busy")
+    _must(code, code.value(f"icmp ne i32 {claimed}, 0"), "again")
     releases = read(code, "i64", descriptor, RELEASES)
     code.branch(code.value(f"icmp eq i64 {releases}, 0"), "brief", "long")
     code.place("long")
     state = code.call("ptr", "PyEval_SaveThread", [])
-    code.call("void", "enter", [("ptr", descriptor), ("ptr", data)])
+    long = code.call("i1", "enter", [("ptr", descriptor), ("ptr", data)])
     code.call("void", "PyEval_RestoreThread", [("ptr", state)])
-    code.jump("finish")
+    code.jump("judged")
     code.place("brief")
-    code.call("void", "enter", [("ptr", descriptor), ("ptr", data)])
-    code.jump("finish")
+    brief = code.call("i1", "enter", [("ptr", descriptor), ("ptr", data)])
+    code.jump("judged")
+    code.place("judged")
+    # A condemned run has changed nothing: Python runs it again, and says what is wrong with it.
+    code.branch(code.value(f"phi i1 [ {long}, %long ], [ {brief}, %brief ]"), "again", "finish")
     code.place("finish")
     code.call("void", "let_go", [("ptr", descriptor), ("ptr", slots)])
     build = read(code, "ptr", descriptor, BUILD)
@@ -314,7 +331,7 @@ def _add_entry(module: Module) -> None:
     code.line(f"ret ptr {nested}")
     code.place("plain")
     code.line(f"ret ptr {answer}")
-    code.place("busy")
+    code.place("again")
     code.call("void", "Py_DecRef", [("ptr", answer)])
     code.call("void", "let_go", [("ptr", descriptor), ("ptr", slots)])
     code.jump("fallback")

@@ -11,168 +11,41 @@ What may enter: which nodes go together. `graphad.execute.native.bodies` makes t
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from graphad.execute.native.addresses import SafeGather
-from graphad.execute.native.elementwise import KINDS, lowering, weight
+from graphad.execute.native.kinds import (
+    CHEAP,
+    FUSIBLE,
+    Kind,
+    fusible,
+    is_view,
+    kind_of,
+    loose,
+    most_nodes,
+    operand_anchor,
+    result_anchor,
+    through_view,
+)
 from graphad.execute.native.regions import NONE, Anchor
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
-from graphad.ir.op import Elementwise, Op
-from graphad.ir.types import DTYPE_NAMES, DType
-from graphad.ops.cast import Cast
+from graphad.ir.op import Op
 from graphad.ops.control import StopGradient
-from graphad.ops.creation import Iota
-from graphad.ops.reduction import All, Any_, Max, Min, Prod, Reduction, Sum
 from graphad.ops.shape import BroadcastTo, Reshape, Transpose
-from graphad.ops.slicing import Pad
 from graphad.passes.driver import op_key
-from graphad.plan.layout import STRIDES
 
-REDUCTIONS = (Sum, Prod, Max, Min, All, Any_)
-FUSIBLE = (Elementwise, Cast, *REDUCTIONS, SafeGather, Pad, Iota)
-"""The classes of ops that a loop nest may compute."""
-
-LARGEST_GROUP = 48
-"""Nodes of one group: a long chain is cut into pieces, of which many are equal and compiled once."""
-LARGEST_LONG_GROUP = 160
-"""The same where the loops are long: reading and writing what passes between pieces would cost more than compiling."""
-LONG = 1 << 13
-"""Elements of a frame from which loops are long."""
 LONGEST_SINGLE_ROW = 1 << 14
 """Elements of a frame that is all one row and yet goes through several passes: one thread runs it."""
 MOST_PASSES = 4
 SEARCH_LIMIT = 400
 """Groups looked at to prove that a merge makes no cycle; beyond it the merge is refused."""
 FEW = 4
-"""Members and sources up to which one is asked about before the others."""
-CHEAP = 4
-"""Instructions an element that may be computed again instead of stored."""
+"""How long the lists of a new group may get before they are gone through."""
 
 
-def fusible(node: Node) -> bool:
-    """Tell whether a loop nest can compute `node`: native code exists for it, and no value of it can be refused."""
-    op = node.op
-    if not node.types or any(n == 0 for v in node.inputs for n in v.type.shape) or 0 in node.types[0].shape:
-        return False
-    if isinstance(op, (Elementwise, Cast)):
-        return op.risk(node.inputs) is None and lowering(op, tuple(v.type.dtype for v in node.inputs)) is not None
-    if isinstance(op, (*REDUCTIONS, SafeGather)):
-        return native_dtype(node.inputs[0].type.dtype)
-    if isinstance(op, Pad):
-        return native_dtype(node.types[0].dtype) and node.types[0].ndim > 0
-    if isinstance(op, Iota):
-        return native_dtype(op.dtype)
-    return False
-
-
-def is_view(node: Node) -> bool:
-    """Tell whether the result of a node is its operand's memory, seen another way."""
-    return node.op.view and node.op.name in STRIDES
-
-
-def own_weight(node: Node) -> int:
-    """Return roughly how many instructions an element of a fusible node costs."""
-    if isinstance(node.op, (Elementwise, Cast)):
-        return weight(node.op, node.inputs[0].type.dtype)
-    return CHEAP + 1 if loose(node) else 1
-
-
-def native_dtype(dtype: DType) -> bool:
-    """Tell whether generated code has values of a dtype."""
-    return DTYPE_NAMES.get(dtype) in KINDS
-
-
-def loose(node: Node) -> tuple[int, ...]:
-    """Return the positions of the operands that are not read where the loops stand: what is indexed, what is padded."""
-    return (0,) if isinstance(node.op, (SafeGather, Pad)) else ()
-
-
-def operand_anchor(node: Node, k: int, anchor: Anchor) -> Anchor:
-    """Return where operand k of a node lies whose iteration shape lies at `anchor`; of a loose one, its free axes."""
-    if not isinstance(node.op, SafeGather):
-        return anchor
-    if k:
-        return anchor[: node.inputs[k].type.ndim]
-    addressed = len(node.inputs) - 1
-    return (*(NONE,) * addressed, *anchor[len(anchor) - (node.inputs[0].type.ndim - addressed) :])
-
-
-def iteration_shape(node: Node) -> tuple[int, ...]:
-    """Return the shape that a loop over `node` runs over: its operand's for a reduction, else its result's."""
-    type_ = node.inputs[0].type if isinstance(node.op, Reduction) else node.types[0]
-    return type_.shape  # type: ignore[return-value]  # native graphs are static
-
-
-def result_anchor(node: Node, anchor: Anchor) -> Anchor:
-    """Return the anchor of the result of a node whose iteration shape lies at `anchor`."""
-    if isinstance(node.op, Reduction):
-        return tuple([a for k, a in enumerate(anchor) if k not in node.op.axes])
-    return anchor
-
-
-def through_view(node: Node, anchor: Anchor) -> Anchor | None:
-    """Return the anchor of the operand of a view at `anchor`; None where the view does more than move axes."""
-    op = node.op
-    if isinstance(op, Transpose):
-        found = [NONE] * len(anchor)
-        for k, axis in enumerate(op.permutation):
-            found[axis] = anchor[k]
-        return tuple(found)
-    shape = node.inputs[0].type.shape
-    if isinstance(op, BroadcastTo):
-        behind = anchor[len(anchor) - len(shape) :]
-        return tuple([NONE if n == 1 else a for n, a in zip(shape, behind, strict=True)])
-    if isinstance(op, Reshape):
-        rest = [(n, a) for n, a in zip(node.types[0].shape, anchor, strict=True) if n != 1]
-        if [n for n in shape if n != 1] != [n for n, _ in rest]:
-            return None
-        left = iter(rest)
-        return tuple([NONE if n == 1 else next(left)[1] for n in shape])
-    if isinstance(op, StopGradient):
-        return anchor
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What equal ops on operands of equal types have in common.
-
-    Attributes:
-        anchor, frame, reduced, depth, weight: those of a group of one such node.
-        order: positions of the operands, those of the most bytes first.
-        plain: operands and result all lie where the loops stand.
-    """
-
-    anchor: Anchor
-    frame: tuple[int, ...]
-    reduced: frozenset[int] | None
-    depth: int
-    weight: int
-    order: tuple[int, ...]
-    plain: bool
-
-
-def kind_of(node: Node) -> Kind:
-    """Return the kind of a fusible node."""
-    frame: list[int] = []
-    anchor = []
-    for n in iteration_shape(node):
-        anchor.append(NONE if n == 1 else len(frame))
-        if n != 1:
-            frame.append(n)
-    reduced = None
-    if isinstance(node.op, Reduction):
-        reduced = frozenset([anchor[axis] for axis in node.op.axes if anchor[axis] != NONE]) or None
-    order = sorted(range(len(node.inputs)), key=lambda k: -int(node.inputs[k].type.nbytes))
-    plain = isinstance(node.op, (Elementwise, Cast, Iota))
-    depth = int(reduced is not None)
-    return Kind(tuple(anchor), tuple(frame), reduced, depth, own_weight(node), tuple(order), plain)
-
-
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Group:
     """Nodes that are to be one loop nest.
 
@@ -183,6 +56,10 @@ class Group:
         sources: nodes outside, grouped or not, that members read from.
         heads: at least one of `sources` for each group among them.
         first, last: positions in the graph of the first and last member.
+        depth: reductions that wait for each other: the passes over a row, but the last.
+        most: nodes that it may grow to.
+        readers: the nodes looked at so far that read from members, by way of views too; those that are members
+            themselves need not be there.
     """
 
     members: dict[Node, Anchor]
@@ -192,19 +69,17 @@ class Group:
     heads: list[Node]
     first: int
     last: int
-    depth: int = 0
-    """Reductions that wait for each other: the passes over a row, but the last."""
-    weight: int = 0
+    depth: int
+    weight: int
+    most: int
+    readers: list[Node] = field(default_factory=list)
     most_heads: int = FEW
     """How long `heads` may get before it is gone through."""
+    most_readers: int = FEW
+    """How long `readers` may get before it is gone through."""
 
 
-def most_nodes(group: Group) -> int:
-    """Return how many nodes a group may grow to."""
-    elements = 1
-    for n in group.frame:
-        elements *= n
-    return LARGEST_LONG_GROUP if elements >= LONG else LARGEST_GROUP
+_LEAVES = (Input, Constant)
 
 
 class Grouping:
@@ -217,32 +92,108 @@ class Grouping:
         self.readers: dict[Node, list[Node]] = {}
         self.outputs = {value.node for value in graph.outputs}
         self.origins: dict[Node, Node | None] = {}
+        self.classes: dict[type[Op], bool] = {}
         self.kinds: dict[Any, Kind | None] = {}
         self.kind: dict[Node, Kind] = {}
+        readers, origins = self.readers, self.origins
         for node in graph.nodes:
             for value in node.inputs:
-                self.readers.setdefault(value[0], []).append(node)
+                known = readers.get(value[0])
+                if known is None:
+                    readers[value[0]] = [node]
+                else:
+                    known.append(node)
             if is_view(node):
-                self.origins[node] = self.origins[node.inputs[0][0]]
+                origins[node] = origins[node.inputs[0][0]]
             else:
-                self.origins[node] = None if isinstance(node.op, (Input, Constant)) else node
+                origins[node] = None if type(node.op) in _LEAVES else node
 
     def run(self) -> list[Group]:
         """Return the groups of the graph, in topological order of their first members."""
-        group_of = self.group_of
         for node in self.graph.nodes:
             kind = self.known_kind(node)
-            if kind is None:
-                continue
-            home = self.begin(node, kind)
-            for k in kind.order:
-                maker = self.maker(node.inputs[k])
-                if maker is not None and (source := group_of[maker]) is not home:
-                    self.merge_into_reader(source, home)
-                    home = group_of[node]
+            if kind is not None:
+                self.settle(node, kind)
+            elif node.inputs and not is_view(node):
+                self.note_reader(node)
         self.merge_siblings()
         self.part_cycles()
         return self.alive()
+
+    def settle(self, node: Node, kind: Kind) -> None:
+        """Put a node into a group, and that together with those that make its operands, where the loops agree."""
+        group_of = self.group_of
+        home: Group | None = None
+        inputs = node.inputs
+        for k in kind.order:
+            source = group_of.get(inputs[k][0])
+            if source is None:
+                maker = self.maker(inputs[k])
+                if maker is None:
+                    continue
+                source = group_of[maker]
+            if source is home:
+                continue
+            if home is None:
+                if len(source.members) >= source.most and source.most >= kind.most:
+                    continue
+                if self.taken(source, node, kind):
+                    home = source
+                    continue
+                home = self.begin(node, kind)
+            if len(source.members) + len(home.members) <= max(source.most, home.most):
+                self.merge_into_reader(source, home)
+                home = group_of[node]
+        if home is None:
+            self.begin(node, kind)
+
+    def taken(self, group: Group, node: Node, kind: Kind) -> bool:
+        """Add a new node to a group where that is plain to see: it reads members as they stand, and runs as they do.
+
+        What most nodes of long chains are. Where it does not, `merge_into_reader` finds out whether they fit.
+        """
+        if not kind.plain or group.reduced is not None or len(group.frame) != len(kind.frame):
+            return False
+        members, origins = group.members, self.origins
+        anchor: Anchor | None = None
+        heads = []
+        for value in node.inputs:
+            maker = value[0]
+            origin = origins[maker]
+            if origin is None:
+                continue
+            if origin in members:
+                found = members[origin]
+                if origin is not maker or not self.kind[origin].plain or (anchor is not None and found != anchor):
+                    return False
+                anchor = found
+            else:
+                heads.append(origin)
+        if anchor is None:
+            return False
+        if heads and self.read_by_others(group, None) and self.reaches(group, list(heads), None):
+            return False
+        members[node] = anchor
+        self.group_of[node] = group
+        group.heads += heads
+        group.sources.update(heads)
+        group.last = self.position[node]
+        group.weight += kind.weight
+        for head in heads:
+            other = self.group_of.get(head)
+            if other is not None:
+                other.readers.append(node)
+        return True
+
+    def note_reader(self, node: Node) -> list[Node]:
+        """Enter a node as a reader of the groups that it reads from; returns what it reads, behind views."""
+        origins, group_of = self.origins, self.group_of
+        found = [origin for value in node.inputs if (origin := origins[value[0]]) is not None]
+        for origin in found:
+            group = group_of.get(origin)
+            if group is not None:
+                group.readers.append(node)
+        return found
 
     def alive(self) -> list[Group]:
         """Return the groups by their first member."""
@@ -252,13 +203,22 @@ class Grouping:
     def known_kind(self, node: Node) -> Kind | None:
         """Return the kind of a node; None where it is not fusible."""
         op = node.op
-        if not isinstance(op, FUSIBLE):
+        cls = type(op)
+        fit = self.classes.get(cls)
+        if fit is None:
+            fit = self.classes[cls] = issubclass(cls, FUSIBLE)
+        if not fit:
             return None
-        if type(op).risk is not Op.risk:  # it depends on the operands themselves
+        if cls.risk is not Op.risk:  # it depends on the operands themselves
             key: Any = node
         else:
             # Nodes mostly share their types; the graph keeps these alive.
-            key = (op_key(op), id(node.types), *[(id(v[0].types), v[1]) for v in node.inputs])
+            own, inputs = id(node.types), node.inputs
+            if len(inputs) == 2:
+                (a, i), (b, j) = inputs
+                key = op_key(op), own, id(a.types), i, id(b.types), j
+            else:
+                key = (op_key(op), own, *[(id(v[0].types), v[1]) for v in inputs])
         try:
             kind = self.kinds[key]
         except KeyError:
@@ -269,11 +229,19 @@ class Grouping:
 
     def begin(self, node: Node, kind: Kind) -> Group:
         """Make a group of one node."""
-        origins = self.origins
-        heads = [source for value in node.inputs if (source := origins[value[0]]) is not None]
+        heads = self.note_reader(node)
         at = self.position[node]
         group = Group(
-            {node: kind.anchor}, list(kind.frame), kind.reduced, set(heads), heads, at, at, kind.depth, kind.weight
+            {node: kind.anchor},
+            list(kind.frame),
+            kind.reduced,
+            set(heads),
+            heads,
+            at,
+            at,
+            kind.depth,
+            kind.weight,
+            kind.most,
         )
         self.group_of[node] = group
         return group
@@ -309,8 +277,6 @@ class Grouping:
 
     def merge_into_reader(self, source: Group, reader: Group) -> None:
         """Merge a group into one that reads from it, if the loops agree everywhere."""
-        if len(source.members) + len(reader.members) > max(most_nodes(source), most_nodes(reader)):
-            return
         pairs = self.agreement(source, reader)
         if pairs is None or self.detour(source, reader):
             return
@@ -441,9 +407,22 @@ class Grouping:
 
     def detour(self, source: Group, reader: Group) -> bool:
         """Tell whether a path leads from `source` to `reader` by way of others (or the search became too long)."""
-        if self.alone_with(source, reader):
+        if not self.read_by_others(source, reader):
             return False
         return self.reaches(source, [node for node in self.heads(reader) if node not in source.members], reader)
+
+    def read_by_others(self, group: Group, reader: Group | None) -> bool:
+        """Tell whether a node that has been looked at reads from a group and is neither in it nor in `reader`."""
+        group_of = self.group_of
+        if len(group.readers) > group.most_readers:
+            # Groups never part again, so members need no second look; doubling keeps the work in proportion.
+            group.readers = [node for node in group.readers if group_of.get(node) is not group]
+            group.most_readers = 2 * len(group.readers) + FEW
+        for node in group.readers:
+            home = group_of.get(node)
+            if home is None or (home is not group and home is not reader):
+                return True
+        return False
 
     def heads(self, group: Group) -> list[Node]:
         """Return a node of each group that a group reads from, and the others that it reads."""
@@ -454,19 +433,10 @@ class Grouping:
             group.most_heads = 2 * len(group.heads) + FEW
         return group.heads
 
-    def alone_with(self, source: Group, reader: Group) -> bool:
-        """Tell whether a small group is seen to have no readers, up to the last of `reader`, but itself and that."""
-        if len(source.members) > FEW or len(reader.sources) <= FEW:
-            return False
-        last = reader.last
-        for node in source.members:
-            for user in self.readers.get(node, ()):
-                if user not in reader.members and user not in source.members and self.position[user] <= last:
-                    return False
-        return True
-
-    def reaches(self, source: Group, stack: list[Node], reader: Group) -> bool:
-        """Tell whether one of the nodes in `stack`, which `reader` reads, is in `source` or reads from there."""
+    def reaches(self, source: Group, stack: list[Node], reader: Group | None) -> bool:
+        """Tell whether one of the nodes in `stack`, which `reader` (None: a new node) reads, is in `source` or reads
+        from there.
+        """
         seen: set[int] = set()
         while stack:
             node = stack.pop()
@@ -474,7 +444,7 @@ class Grouping:
             if group is source:
                 return True
             mark = id(node) if group is None else id(group)
-            if group is reader or mark in seen:
+            if mark in seen or (group is reader and group is not None):
                 continue
             seen.add(mark)
             if (self.position[node] if group is None else group.last) < source.first:
@@ -503,7 +473,9 @@ class Grouping:
             moved = frozenset(to_large[a] for a in small.reduced)
             large.reduced = moved if large.reduced is None else large.reduced | moved
         large.depth = depth
+        large.most = most_nodes(large.frame)
         large.heads += small.heads
+        large.readers += small.readers
         large.sources -= small.members.keys()
         large.sources |= small.sources - large.members.keys()
         large.first, large.last = min(large.first, small.first), max(large.last, small.last)
@@ -511,9 +483,19 @@ class Grouping:
 
     def merge_siblings(self) -> None:
         """Merge groups that read one value and run over equal frames."""
+        group_of = self.group_of
         for node in self.graph.nodes:
-            direct = self.readers.get(node, ())
-            if is_view(node) or (len(direct) == 1 and not is_view(direct[0])):
+            direct = self.readers.get(node)
+            if direct is None:
+                continue
+            home = group_of.get(direct[0])
+            if home is not None:
+                for user in direct:
+                    if group_of.get(user) is not home:
+                        break
+                else:
+                    continue  # what most values are: one group has all their readers
+            if is_view(node):
                 continue
             readers = [self.group_of[r] for r in self.all_readers(node) if r in self.group_of]
             found = list({id(g): g for g in readers}.values())
@@ -587,7 +569,7 @@ class Grouping:
 
     def twins(self, a: Group, b: Group) -> bool:
         """Tell whether two groups that do not read from each other may share their loops."""
-        if a.frame != b.frame or len(a.members) + len(b.members) > most_nodes(a):
+        if a.frame != b.frame or len(a.members) + len(b.members) > a.most:
             return False
         if a.reduced is not None and b.reduced is not None and a.reduced != b.reduced:
             return False
@@ -602,37 +584,3 @@ class Grouping:
                 if value[0] not in group.members and k not in loose(node):
                     found[value] = operand_anchor(node, k, anchor)
         return found
-
-
-def used_outside(graph: Graph, grouping: Grouping, group: Group) -> list[Node]:
-    """Return the members whose values are needed outside their group, in order."""
-    found = []
-    for node in sorted(group.members, key=grouping.position.__getitem__):
-        if node in grouping.outputs:
-            found.append(node)
-            continue
-        stack = list(grouping.readers.get(node, ()))
-        while stack:
-            user = stack.pop()
-            if user in group.members and inside(grouping, group, user, node):
-                continue
-            if is_view(user):
-                if user in grouping.outputs:
-                    found.append(node)
-                    break
-                stack += grouping.readers.get(user, ())
-                continue
-            found.append(node)
-            break
-    return found
-
-
-def inside(grouping: Grouping, group: Group, user: Node, node: Node) -> bool:
-    """Tell whether `user` reads `node` by way of views that only move axes, wherever it reads it."""
-    for k, value in enumerate(user.inputs):
-        if grouping.origin(value) is not node:
-            continue
-        found = grouping.request(value, operand_anchor(user, k, group.members[user]))
-        if k in loose(user) or found is None or found[0] is not node:
-            return False
-    return True

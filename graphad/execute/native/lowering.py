@@ -90,10 +90,10 @@ def lowered(module: Module, node: Node, operands: Sequence[Array], results: Sequ
 
     The arrays tell types and strides only.
     """
-    if isinstance(node.op, Region):
-        return region_lowered(module, node.op, operands, results)
     found = _TABLE.get(type(node.op))
-    return None if found is None else found(module, node, operands, results)
+    if found is not None:
+        return found(module, node, operands, results)
+    return region_lowered(module, node.op, operands, results) if isinstance(node.op, Region) else None
 
 
 def element_strides(array: Array) -> tuple[int, ...]:
@@ -161,13 +161,22 @@ def _scatter(module: Module, node: Node, operands: Sequence[Array], results: Seq
     """A scatter into a result that holds its first operand already (`moves` puts it there)."""
     _, updates, *indices = operands
     kind = DTYPE_NAMES[results[0].dtype]
-    dense = all(x.flags.c_contiguous for x in (updates, *indices))
-    if kind not in KINDS or not dense or any(x.dtype != np.int64 for x in indices):
+    parts = _matrix(updates, indices[0].ndim)
+    dense = all(x.flags.c_contiguous and x.dtype == np.int64 for x in indices)
+    if kind not in KINDS or not dense or parts is None:
         return None
     steps = element_strides(results[0])[: len(indices)]
-    part = updates.size // indices[0].size
-    scatter = Scatter(kind, isinstance(node.op, SafeScatterAdd), steps, indices[0].size, part)
+    (count, part), (between, along) = parts.shape, element_strides(parts)
+    scatter = Scatter(kind, isinstance(node.op, SafeScatterAdd), steps, count, part, (between, along))
     return Lowered((scatter_kernel(module, scatter),), (updates.nbytes + 20.0 * indices[0].size) / BYTES_PER_NS)
+
+
+def _matrix(x: Array, axes: int) -> Array | None:
+    """Return an array as a view of two axes, the first for so many leading ones; None where it would take a copy."""
+    try:
+        return np.reshape(x, (int(np.prod(x.shape[:axes])), int(np.prod(x.shape[axes:]))), copy=False)
+    except ValueError:
+        return None
 
 
 def moves(node: Node) -> list[tuple[int, Callable[[Array], Array]]] | None:

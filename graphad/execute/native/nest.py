@@ -20,6 +20,8 @@ CHUNK = 2048
 """Elements along the vector axis that a unit of a nest without reductions covers at most."""
 WIDEST_BLOCK = 256
 """Columns that one unit sums side by side."""
+UNROLLED_BLOCK = 256
+"""Elements along the vector axis that a unit of a nest with unrolled axes covers: each is a lot of work."""
 PARTIAL = 1 << 14
 """Elements of one partial result where everything is reduced: fixed, so that results do not depend on the threads."""
 CACHED = 10
@@ -30,11 +32,15 @@ CACHE_BYTES = 1 << 17
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where a value lies in memory: buffer `index` of the kernel, and the stride in elements along each frame axis."""
+    """Where a value lies in memory: buffer `index` of the kernel, and the stride in elements along each frame axis.
+
+    `offset` counts elements from the beginning of the buffer to the value's first.
+    """
 
     index: int
     kind: str
     strides: tuple[int, ...]
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,8 @@ class Nest:
         lanes: elements computed at once.
         late: bit patterns of the constants given at run time.
         passes: passes over a row.
+        unrolled: instructions stand for components of values, whose other axes are short. No result may lie where an
+            operand does: the last vector begins early rather than leave a tail, so a few elements are made twice.
     """
 
     instructions: tuple[Instruction, ...]
@@ -116,6 +124,7 @@ class Nest:
     lanes: int
     late: tuple[int, ...]
     passes: int
+    unrolled: bool = False
 
     @property
     def vector_inside(self) -> bool:
@@ -138,7 +147,7 @@ class Nest:
     @property
     def tail(self) -> bool:
         """Tell whether the vector axis leaves elements that fill no vector."""
-        return self.vector is not None and self.sizes[self.vector] % self.lanes != 0
+        return self.vector is not None and not self.unrolled and self.sizes[self.vector] % self.lanes != 0
 
     @property
     def buffers(self) -> int:
@@ -171,6 +180,7 @@ class Nest:
                 self.inner,
                 self.vector,
                 self.lanes,
+                self.unrolled,
                 self.tail,
                 self.passes,
                 self.block,
@@ -186,6 +196,8 @@ class Nest:
         Where one pass goes down columns, a block is wide, so that memory is read in long pieces: its running results
         lie in memory that stays in the first-level cache. A block does not depend on the number of threads.
         """
+        if self.unrolled:
+            return UNROLLED_BLOCK
         if not self.inner or self.vector is None:
             return CHUNK
         if self.passes > 1:

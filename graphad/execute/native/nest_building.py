@@ -61,7 +61,7 @@ def nest_of(region: Region, strides: Sequence[tuple[int, ...]], result_strides: 
             place[value] = place[node.inputs[0]]
             continue
         if isinstance(op, Constant):
-            place[value] = add(Instruction(_number(op, kind, late), (), kind, frozenset(), 0, 0))
+            place[value] = add(Instruction(number_of(op.array[()], kind, late), (), kind, frozenset(), 0, 0))
             continue
         if isinstance(op, (SafeGather, Pad)):
             source = node.inputs[0]
@@ -153,9 +153,8 @@ def _computed(
     return Instruction(op, operands, kind, lies, stage, weight(op, node.inputs[0].type.dtype))
 
 
-def _number(op: Constant, kind: str, late: list[int]) -> Any:
-    """Return a constant as a Python number where it is a plain one; others are given at run time, to share code."""
-    number = op.array[()]
+def number_of(number: Any, kind: str, late: list[int]) -> Any:
+    """Return a NumPy number as Python's where it is a plain one; others are given at run time, to share code."""
     plain = number.item()
     if kind == "bool" or (isinstance(plain, (int, float)) and plain in _PLAIN and not _is_minus_zero(plain)):
         return plain
@@ -191,7 +190,7 @@ def _arranged(draft: Nest, outer: list[int], inner: list[int]) -> Nest:
     inner = _ordered(inner, accesses, vector)
     outer = _merged(outer, accesses, sizes, fixed)
     inner = _merged(inner, accesses, sizes, fixed)
-    lanes = _lane_count(draft, sizes, vector, bool(inner)) if vector is not None else 1
+    lanes = lane_count(draft, sizes, vector, bool(inner)) if vector is not None else 1
     kept = set(outer) | set(inner)
     instructions = tuple(_on_axes(i, kept) for i in draft.instructions)
     stores = tuple((k, _access_on(access, kept)) for k, access in draft.stores)
@@ -225,7 +224,7 @@ def _vector_axis(draft: Nest, accesses: Sequence[Access], sizes: dict[int, int],
     """Choose the axis that costs the fewest instructions an element; of equals the last."""
     elements = max([len(i.along) for i in draft.instructions], default=0)
     work = sum(i.weight for i in draft.instructions if len(i.along) == elements)
-    lanes = _register_lanes(draft)
+    lanes = register_lanes(draft)
     best: tuple[float, int] | None = None
     for axis in axes:
         n = sizes[axis]
@@ -261,7 +260,7 @@ def _merged(axes: list[int], accesses: Sequence[Access], sizes: dict[int, int], 
     return result[::-1]
 
 
-def _register_lanes(draft: Nest) -> int:
+def register_lanes(draft: Nest) -> int:
     """Return how many elements of the nest's floats (or widest values) a vector register holds."""
     floats = [bits_of(i.kind) // 8 for i in draft.instructions if i.kind[0] == "f"]
     widths = [bits_of(i.kind) // 8 for i in draft.instructions if i.kind != "bool"]
@@ -269,8 +268,8 @@ def _register_lanes(draft: Nest) -> int:
     return host().vector_bytes // max(width, 1)
 
 
-def _lane_count(draft: Nest, sizes: dict[int, int], vector: int, reduces: bool) -> int:
-    lanes = _register_lanes(draft)
+def lane_count(draft: Nest, sizes: dict[int, int], vector: int, reduces: bool) -> int:
+    lanes = register_lanes(draft)
     heavy = sum(i.weight for i in draft.instructions)
     # Several vectors at once hide the latency of additions; code with long formulas has enough to do.
     lanes *= (4 if reduces else 2) if heavy <= 12 else (2 if reduces and heavy <= 60 else 1)

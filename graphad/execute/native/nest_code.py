@@ -18,12 +18,14 @@ from graphad.execute.native.kernel import Kernel, begin_kernel, pointer, size
 from graphad.execute.native.lanes import Lanes, bits_of, constant, load, store
 from graphad.execute.native.nest import (
     PARTIAL,
+    Access,
     Nest,
     cache_sizes,
     needed,
     stored_inside,
 )
 from graphad.execute.native.nest_values import Frame, Values
+from graphad.execute.native.turning import Tile, store_tiles
 from graphad.ops.arithmetic import Add, Mul
 from graphad.ops.reduction import All, Any_, Max, Min, Prod, Reduction, Sum
 from graphad.ops.selection import Maximum, Minimum
@@ -206,6 +208,11 @@ class _Units(Values):
         self._bases(frame, without=axis)
         frame_values = self._unit_values(frame, 0)
         stop = self._at_most(code.value(f"add i64 {start}, {block}"), self.extent[axis])
+        if nest.unrolled:
+            last = code.value(f"sub i64 {self.extent[axis]}, {nest.lanes}")
+            with code.loop(start, stop, nest.lanes) as j:
+                self._elements(frame, axis, self._at_most(j, last), nest.lanes, frame_values)
+            return
         span = code.value(f"sub i64 {stop}, {start}")
         full = code.value(f"and i64 {span}, {-nest.lanes}")
         middle = code.value(f"add i64 {start}, {full}")
@@ -217,7 +224,30 @@ class _Units(Values):
 
     def _elements(self, frame: Frame, axis: int, j: str, lanes: int, unit: dict[int, Lanes]) -> None:
         inside = Frame(lanes, {**frame.index, axis: j}, frame.base, unit)
-        self._compute(inside, 0)
+        if self.nest.unrolled:
+            self._components(inside)
+        else:
+            self._compute(inside, 0)
+
+    def _components(self, frame: Frame) -> None:
+        """Write the values of an unrolled nest, and store each, or each tile, as soon as it is there."""
+        nest = self.nest
+        ready: dict[int, list[Tile | tuple[int, Access]]] = {}
+        tiles, single = store_tiles(nest)
+        inside = needed(nest, 0, ())
+        known = set(inside)
+        for tile in tiles:
+            ready.setdefault(max([k for k in tile.members if k in known], default=-1), []).append(tile)
+        for k, access in single:
+            ready.setdefault(k if k in known else -1, []).append((k, access))
+        for k in (-1, *inside):
+            if k >= 0:
+                frame.inner[k] = self._value(frame, k)
+            for item in ready.get(k, ()):
+                if isinstance(item, Tile):
+                    self._write_tile(frame, item)
+                else:
+                    self._write(frame, item[1], self._value(frame, item[0]), self._inner_address(frame, item[1]))
 
     def _column_block(self, frame: Frame, axis: int, start: str) -> None:
         """Write a unit whose lanes lie beside each other while the loops run over the reduced axes."""

@@ -27,6 +27,7 @@ from graphad.execute.native.nest import (
     needed,
     roots,
 )
+from graphad.execute.native.turning import Tile, load_tiles, put_together, taken_apart, turned
 from graphad.ops.creation import Iota
 from graphad.ops.reduction import Reduction
 
@@ -59,11 +60,12 @@ class Values:
         self.kept = cached(nest)
         self.ready = [in_scratch(nest, p) for p in range(nest.passes)]
         self.kept_at = self._scratch_places()
+        self.tiles = load_tiles(nest) if nest.unrolled else {}
         self.whole: dict[int, Lanes] = {}
         """Values that do not change at all, by instruction."""
         for k, i in enumerate(nest.instructions):
             if isinstance(i.what, Access) and not i.along:
-                self.whole[k] = load(code, i.what.kind, self.pointers[i.what.index])
+                self.whole[k] = load(code, i.what.kind, self._past(i.what, self.pointers[i.what.index]))
 
     def _moving_axes(self) -> tuple[int, ...]:
         """Return the axes whose positions are not in the addresses that a unit begins with."""
@@ -108,7 +110,11 @@ class Values:
         """Return the address of an access at the current positions of the inner loops."""
         axes = self.moving
         where = [(access.strides[a], frame.index[a]) for a in axes if a in frame.index]
-        return self._address(access, frame.base[id(access)], where)
+        return self._past(access, self._address(access, frame.base[id(access)], where))
+
+    def _past(self, access: Access, base: str) -> str:
+        """Return an address moved by the access's offset, last: processors add it for nothing."""
+        return self._moved(access, base, str(access.offset)) if access.offset else base
 
     def _read(self, frame: Frame, access: Access, address: str) -> Lanes:
         stride = access.strides[self.nest.vector] if self.nest.vector is not None else 0
@@ -129,6 +135,39 @@ class Values:
             text = code.value(f"insertelement {vector} {text}, {one.type} {one.text}, i64 {lane}")
         found = Lanes(code, kind, lanes, text)
         return found.differs(0) if access.kind == "bool" else found
+
+    def _read_tile(self, frame: Frame, tile: Tile) -> None:
+        """Read the values of a tile: row by row, or as one piece."""
+        first = tile.first
+        access = first.access if isinstance(first, Indexed) else first
+        address = self._inner_address(frame, access)
+        if tile.dense:
+            whole = load(self.code, access.kind, address, frame.lanes * len(tile.members))
+            values = taken_apart(whole, len(tile.members))
+        else:
+            (stride,) = access.strides
+            at = [str(lane * stride) for lane in range(frame.lanes)]
+            if isinstance(first, Indexed):
+                operands = self.nest.instructions[tile.members[0]].operands
+                offset = self._offset(first, [self._value(frame, o) for o in operands])
+                at = [offset.lane(lane).text for lane in range(frame.lanes)]
+            rows = [load(self.code, access.kind, self._moved(access, address, text), frame.lanes) for text in at]
+            values = turned(rows)
+        for k, value in zip(tile.members, values, strict=True):
+            frame.inner.setdefault(k, value)
+
+    def _write_tile(self, frame: Frame, tile: Tile) -> None:
+        """Write the values of a tile: row by row, or as one piece."""
+        access = tile.first
+        assert isinstance(access, Access)
+        address = self._inner_address(frame, access)
+        values = [self._value(frame, k).spread(frame.lanes) for k in tile.members]
+        if tile.dense:
+            store(put_together(values), address, bits_of(access.kind) // 8)
+            return
+        (stride,) = access.strides
+        for lane, row in enumerate(turned(values)):
+            store(row, self._moved(access, address, str(lane * stride)))
 
     def _write(self, frame: Frame, access: Access, value: Lanes, address: str) -> None:
         stride = access.strides[self.nest.vector] if self.nest.vector is not None else 0
@@ -151,6 +190,9 @@ class Values:
         found = self.whole.get(k) or frame.unit.get(k) or frame.inner.get(k)
         if found is not None:
             return found
+        if k in self.tiles:
+            self._read_tile(frame, self.tiles[k])
+            return frame.inner[k]
         i = self.nest.instructions[k]
         what = i.what
         if isinstance(what, Late):
@@ -169,15 +211,20 @@ class Values:
 
     def _indexed(self, frame: Frame, what: Indexed, positions: Sequence[Lanes]) -> Lanes:
         """Read at computed positions: as a plain read where all lanes share them, lane by lane elsewhere."""
+        offset = self._offset(what, positions)
+        address = self._inner_address(frame, what.access)
+        if offset.count == 1:
+            return self._read(frame, what.access, self._moved(what.access, address, offset.text))
+        return self._lane_by_lane(frame, what.access, address, offset)
+
+    def _offset(self, what: Indexed, positions: Sequence[Lanes]) -> Lanes:
+        """Return how far from the beginning the element at the positions lies."""
         offset: Lanes | None = None
         for position, step in zip(positions, what.steps, strict=True):
             part = position * step
             offset = part if offset is None else offset + part
         assert offset is not None
-        address = self._inner_address(frame, what.access)
-        if offset.count == 1:
-            return self._read(frame, what.access, self._moved(what.access, address, offset.text))
-        return self._lane_by_lane(frame, what.access, address, offset)
+        return offset
 
     def _moved(self, access: Access, address: str, offset: str) -> str:
         element = f"i{max(bits_of(access.kind), 8)}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.lanes import Lanes, constant, element_type, load, store
-from graphad.execute.native.microkernel import advance
+from graphad.execute.native.register_tiles import advance
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,16 @@ The parallel axis counts (member of the batch, block of rows, panel): threads ne
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer
 from graphad.execute.native.lanes import Lanes, constant
-from graphad.execute.native.microkernel import Tile, Update, View, advance, call_tiles, emit_tile, product_text
+from graphad.execute.native.microkernel import Update, call_tiles, emit_tile
 from graphad.execute.native.packing import Strip, order_of, pack
+from graphad.execute.native.product_ends import Ending, Epilogue
 from graphad.execute.native.product_spec import Product
+from graphad.execute.native.register_tiles import Tile, View, advance, product_text
 
 FIRST_LEVEL = 28 * 1024
 """Bytes of a panel and of the rows of a tile together: most of a first-level cache of 32 KiB."""
@@ -30,11 +32,17 @@ SECOND_LEVEL = 256 * 1024
 MANY_PANELS = 64
 """Panels from which on copying A pays, if its terms are neighbours."""
 
-SOME_PANELS = 16
+SOME_PANELS = 8
 """The same if they are not: each term then lies in another cache line."""
 
 PACKED = 1024 * 1024
 """Bytes of B that are packed together where several chunks of rows read them."""
+
+PACKED_AT_ONCE = 128 * 1024
+"""Bytes of a block of B that is packed at once, row by row: what lies in memory is read in order."""
+
+SHORT_ROWS = 1024
+"""Bytes of the rows of A up to which the processor does not foresee by itself what a tile reads next."""
 
 FEW_UNITS = 16
 """With fewer panels than this, the rows are cut into smaller blocks, so that there is something to share."""
@@ -55,6 +63,7 @@ class Cut:
         chunk: rows whose part of A stays in cache; a multiple of `rows`.
         group: panels of B that are packed together.
         packs_a, packs_b: what is copied to scratch.
+        fetches: each tile fetches the rows of A of the next one.
     """
 
     lanes: int
@@ -66,6 +75,7 @@ class Cut:
     group: int
     packs_a: bool
     packs_b: bool
+    fetches: bool
 
 
 def best_tile(m: int, n: int, lanes: int, registers: int) -> tuple[int, int]:
@@ -84,8 +94,8 @@ def best_tile(m: int, n: int, lanes: int, registers: int) -> tuple[int, int]:
     return -int(best[1]), -int(best[2])
 
 
-def choose_cut(p: Product, vector_bytes: int) -> Cut:
-    """Return how to cut a product on a machine with vectors of so many bytes."""
+def choose_cut(p: Product, vector_bytes: int, split_terms: bool = True) -> Cut:
+    """Return how to cut a product on a machine with vectors of so many bytes, and whether sums may wait in C."""
     item = 4 if p.kind == "f32" else 8
     lanes = vector_bytes // item
     while lanes > 1 and lanes // 2 >= p.n:
@@ -96,18 +106,22 @@ def choose_cut(p: Product, vector_bytes: int) -> Cut:
     else:
         rows, vectors = best_tile(max(p.m, 1), max(p.n, 1), lanes, registers)
     most = FIRST_LEVEL // ((rows + lanes * vectors) * item)
-    terms = p.k if in_line(p) else even_share(p.k, most, 8)
+    terms = p.k if in_line(p) or not split_terms else even_share(p.k, most, 8)
     panels = -(-p.n // (lanes * vectors))
     pieces = max(FEW_UNITS // max(panels * p.batch, 1), 1)
     block = max(even_share(p.m, -(-p.m // pieces), rows), 4 * rows)
     chunk = min(even_share(block, max(SECOND_LEVEL // max(terms * item, 1), rows), rows), block)
     if in_line(p):
         chunk = block
-    group = max(PACKED // max(terms * lanes * vectors * item, 1), 1) if chunk < min(block, p.m) else 1
+    panel = max(terms * lanes * vectors * item, 1)
+    group = panels if panels * panel <= PACKED_AT_ONCE else 1
+    if chunk < min(block, p.m):
+        group = max(PACKED // panel, 1)
     reuse = -(-min(p.m, block) // rows)
     packs_b = not (p.strides_b[2] == 1 or p.n == 1) or reuse > 2
     packs_a = not in_line(p) and panels >= (MANY_PANELS if p.strides_a[2] == 1 else SOME_PANELS)
-    return Cut(lanes, rows, lanes * vectors, terms, block, chunk, group, packs_a, packs_b)
+    fetches = not packs_a and p.strides_a[2] == 1 and p.k <= terms and p.k * item <= SHORT_ROWS
+    return Cut(lanes, rows, lanes * vectors, terms, block, chunk, group, packs_a, packs_b, fetches)
 
 
 def in_line(p: Product) -> bool:
@@ -121,7 +135,20 @@ def even_share(length: int, most: int, multiple: int) -> int:
     return max(-(-length // (parts * multiple)), 1) * multiple
 
 
-def panel_kernel(module: Module, product: Product, order: tuple[int, int], vector_bytes: int) -> Kernel:
+def heights(m: int, cut: Cut) -> list[tuple[int, int]]:
+    """Return the tiles that cover m rows: rows, and how many of these.
+
+    A tile of very few rows has too few sums to keep the processor busy: it shares the rows of the one before.
+    """
+    many, left = divmod(m, cut.rows)
+    if many and 0 < left <= cut.rows // 3 and (cut.rows + left) % 2 == 0 and not cut.packs_a:
+        return [(cut.rows, many - 1), ((cut.rows + left) // 2, 2)]
+    return [(cut.rows, many), *([(left, 1)] if left else [])]
+
+
+def panel_kernel(
+    module: Module, product: Product, order: tuple[int, int], vector_bytes: int, epilogue: Epilogue | None = None
+) -> Kernel:
     """Enter the generated kernel of a product, and return its use.
 
     Args:
@@ -129,11 +156,13 @@ def panel_kernel(module: Module, product: Product, order: tuple[int, int], vecto
         product: any; best with neighbouring columns in C and in B.
         order: places of A and B among the pointers.
         vector_bytes: of the machine's vectors.
+        epilogue: what becomes of the results; its arrays take the place of C among the pointers.
     """
     p = product
-    cut = choose_cut(p, vector_bytes)
-    writer = Writer(module, p, order, cut)
-    name = f"{p.name('product')}_{''.join(map(str, order))}"
+    splits = epilogue is None or epilogue.keeper(p.kind) is not None
+    cut = choose_cut(p, vector_bytes, splits)
+    writer = Writer(module, p, order, cut, epilogue)
+    name = f"{p.name('product')}_{''.join(map(str, order))}{'' if epilogue is None else f'_{epilogue.name}'}"
     if not module.has(name):
         writer.write(name)
     return Kernel(name, (), extent=p.batch * writer.row_blocks * writer.panels, scratch=writer.scratch)
@@ -142,8 +171,10 @@ def panel_kernel(module: Module, product: Product, order: tuple[int, int], vecto
 class Writer:
     """Writes one kernel."""
 
-    def __init__(self, module: Module, product: Product, order: tuple[int, int], cut: Cut) -> None:
-        self.module, self.p, self.order, self.cut = module, product, order, cut
+    def __init__(
+        self, module: Module, product: Product, order: tuple[int, int], cut: Cut, epilogue: Epilogue | None
+    ) -> None:
+        self.module, self.p, self.order, self.cut, self.epilogue = module, product, order, cut, epilogue
         self.item = 4 if product.kind == "f32" else 8
         self.panels = -(-product.n // cut.columns)
         self.row_blocks = -(-product.m // cut.block)
@@ -156,7 +187,11 @@ class Writer:
         p = self.p
         code = self.code = begin_kernel(self.module, name)
         self.a, self.b = pointer(code, self.order[0]), pointer(code, self.order[1])
-        self.c = pointer(code, len(p.buffers) - 1)
+        last = len(p.buffers) - 1
+        ends = () if self.epilogue is None else self.epilogue.ends
+        self.ends = [pointer(code, last + k) for k in range(len(ends))]
+        keeper = None if self.epilogue is None else self.epilogue.keeper(p.kind)
+        self.c = pointer(code, last) if keeper is None else self.ends[keeper]
         self.c0 = pointer(code, 2) if len(p.buffers) == 4 else self.c
         self.packed_a = advance(code, "i8", "%scratch", str(self.packed_bytes), "1")
         if not (p.batch and p.m and p.n):
@@ -199,15 +234,29 @@ class Writer:
             rows = self.smaller(code.value(f"sub i64 {p.m}, {row}"), str(cut.block))
         a, c = a.at(code, p.kind, row, "0"), c.at(code, p.kind, row, "0")
         old = None if p.addend is None else self.view(self.c0, p.addend, member).at(code, p.kind, row, "0")
+        ending = self.ending(member, row)
         if p.k <= cut.terms:
-            self.some_terms(a, b, c, Update(p.alpha, p.beta, old), rows, str(p.k), first, stop)
+            self.some_terms(a, b, c, Update(p.alpha, p.beta, old, ending=ending), rows, str(p.k), first, stop)
             return
         with code.loop("0", str(p.k), cut.terms) as term:
             terms = self.smaller(code.value(f"sub i64 {p.k}, {term}"), str(cut.terms))
             begins = code.value(f"icmp eq i64 {term}, 0")
             update = self.update_from(begins, old, c)
+            if ending is not None:
+                complete = code.value(f"icmp eq i64 {code.value(f'add i64 {term}, {terms}')}, {p.k}")
+                update = replace(update, ending=replace(ending, complete=complete))
             a_here, b_here = a.at(code, p.kind, "0", term), b.at(code, p.kind, term, "0")
             self.some_terms(a_here, b_here, c, update, rows, terms, first, stop)
+
+    def ending(self, member: str, row: str) -> Ending | None:
+        """Return the epilogue of a member of a batch from a row on."""
+        if self.epilogue is None:
+            return None
+        addresses = [
+            advance(self.code, end.kind, base, member, str(end.strides[0]))
+            for end, base in zip(self.epilogue.ends, self.ends, strict=True)
+        ]
+        return Ending(self.epilogue, tuple(addresses)).at(self.code, row, "0")
 
     def update_from(self, begins: str, old: View | None, c: View) -> Update:
         """Return what becomes of the sums: the first block of terms meets C0, the others what the first left in C."""
@@ -310,19 +359,19 @@ class Writer:
         else:
             b = b.at(code, p.kind, "0", column)
         unit = all(s[2] == 1 or p.n == 1 for s in (p.strides_c, p.addend) if s is not None)
-        left = p.m % cut.rows
-        shape = Tile(p.kind, cut.rows, columns, cut.lanes, padded=cut.packs_b, unit=unit)
-        tiles = code.value(f"udiv i64 {rows}, {cut.rows}") if rows.startswith("%") else str(p.m // cut.rows)
-        self.tiles(shape, tiles, "0", a, b, c, terms, update)
-        if left:
-            shape = Tile(p.kind, left, columns, cut.lanes, padded=cut.packs_b, unit=unit)
-            done = str(p.m - left)
-            if not rows.startswith("%"):
-                self.tiles(shape, "1", done, a, b, c, terms, update)
-                return
+        shape = Tile(p.kind, cut.rows, columns, cut.lanes, padded=cut.packs_b, unit=unit, fetches=cut.fetches)
+        if not rows.startswith("%"):
+            done = 0
+            for height, many in heights(p.m, cut):
+                self.tiles(replace(shape, rows=height), str(many), str(done), a, b, c, terms, update)
+                done += height * many
+            return
+        self.tiles(shape, code.value(f"udiv i64 {rows}, {cut.rows}"), "0", a, b, c, terms, update)
+        if left := p.m % cut.rows:
             rest = code.value(f"urem i64 {rows}, {cut.rows}")
             with code.when(code.value(f"icmp ne i64 {rest}, 0")):
-                self.tiles(shape, "1", code.value(f"sub i64 {rows}, {rest}"), a, b, c, terms, update)
+                first = code.value(f"sub i64 {rows}, {rest}")
+                self.tiles(replace(shape, rows=left), "1", first, a, b, c, terms, update)
 
     def pack_rows(self, a: View, rows: str, terms: str) -> None:
         """Write the packing of a block of A: a strip for each tile, one after the other."""

@@ -5,11 +5,14 @@ What may enter: the order of these steps. Each keeps the values that results hav
 
 from __future__ import annotations
 
+from graphad.execute.native import image_lowering, product_lowering  # noqa: F401  # they enter what takes epilogues
 from graphad.execute.native.accumulation import with_accumulation
 from graphad.execute.native.addresses import with_checked_addresses
 from graphad.execute.native.bodies import fuse_regions
 from graphad.execute.native.duplication import with_duplicates
+from graphad.execute.native.epilogues import with_epilogues
 from graphad.execute.native.opening import open_all
+from graphad.execute.native.short_axes import with_short_axes_unrolled
 from graphad.execute.native.window_gradients import with_window_gradients
 from graphad.ir.graph import Graph
 
@@ -17,4 +20,5 @@ from graphad.ir.graph import Graph
 def prepared(graph: Graph) -> Graph:
     """Return a static graph as native code runs it: loop nests, products, and ops that NumPy runs."""
     opened = with_window_gradients(open_all(graph))
-    return fuse_regions(with_duplicates(with_accumulation(with_checked_addresses(opened))))
+    unrolled = with_short_axes_unrolled(with_checked_addresses(opened))
+    return fuse_regions(with_duplicates(with_epilogues(with_accumulation(unrolled))))

@@ -14,10 +14,11 @@ from graphad.execute.native.blas_products import blas_kernel, expressible
 from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import Kernel
 from graphad.execute.native.panels import panel_kernel
+from graphad.execute.native.product_ends import Epilogue
 from graphad.execute.native.product_spec import Product
 from graphad.execute.native.target import Host, host
 
-__all__ = ["Product", "prefers_loops", "product_kernel"]
+__all__ = ["Product", "finished_kernel", "prefers_loops", "product_kernel", "takes_epilogues"]
 
 BLAS_FROM = 3_000_000_000
 """Multiplications of one member of a batch from which BLAS is as good as generated code, or better."""
@@ -38,6 +39,21 @@ def prefers_loops(product: Product) -> bool:
     """Tell whether a product is so small that loops of multiply and add, fused with their neighbours, are better."""
     p = product
     return p.m * p.n * p.k * p.batch <= FEW_MULTIPLICATIONS
+
+
+def finished_kernel(module: Module, product: Product, epilogue: Epilogue) -> Kernel:
+    """Enter the kernel for a product and its epilogue into a module, and return its use.
+
+    The pointers are those of A, B, (C0,) then those of the epilogue. C is nowhere: the product's strides for it are
+    those of a result of its kind, if there is one, else of any.
+    """
+    p, order = oriented(product)
+    return panel_kernel(module, p, order, host().vector_bytes, epilogue.transposed() if order == (1, 0) else epilogue)
+
+
+def takes_epilogues(m: int, n: int, k: int) -> bool:
+    """Tell whether products of these sizes take epilogues: those of generated panels do."""
+    return has_fma(host()) and min(m, n) > 4 and FEW_MULTIPLICATIONS < m * n * k < BLAS_FROM
 
 
 def product_kernel(module: Module, product: Product) -> Kernel:

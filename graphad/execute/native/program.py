@@ -7,6 +7,7 @@ becomes: kernels that machine code walks through, thread by thread, or a call in
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,17 +20,18 @@ from graphad.execute.native.addresses import Guard
 from graphad.execute.native.code import Module
 from graphad.execute.native.entry import Entry, entry, possible
 from graphad.execute.native.entry_nesting import known
-from graphad.execute.native.kernel import Kernel, begin_kernel
+from graphad.execute.native.guarding import verdicts
+from graphad.execute.native.kernel import Kernel, begin_kernel, pointer
+from graphad.execute.native.late import enter_lowering
 from graphad.execute.native.lowering import Lowered, lowered, lowered_copy, moves, product_of, separate_batches
 from graphad.execute.native.object_cache import compiled
 from graphad.execute.native.regions import Region
 from graphad.execute.native.target import FULL, LIGHT, Loaded, define
 from graphad.execute.native.threads import default_threads, pool
-from graphad.execute.native.walker import ALONE, BARRIER, STEP, StepTable, step_table
+from graphad.execute.native.walker import ALONE, BARRIER, HEEDS, STEP, StepTable, heed, step_table
 from graphad.execute.reference import Program, aligned_empty
 from graphad.ir.collector import collector_paused
 from graphad.ir.containers import Container
-from graphad.ir.errors import ExecutionError
 from graphad.ir.node import Node, Value
 from graphad.ops.joining import Concatenate
 from graphad.ops.product import Matmul
@@ -76,13 +78,22 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One native step: a kernel, what it reads and writes, what it should take, and the node it comes from."""
+    """One native step.
+
+    Attributes:
+        kernel: the kernel.
+        read, written: the buffers it is given.
+        nanoseconds: what it should take on one thread.
+        node: what it comes from.
+        heeds: it writes state, so that it must not run where a guard has condemned the run.
+    """
 
     kernel: Kernel
     read: tuple[Place, ...]
     written: tuple[Place, ...]
     nanoseconds: float
     node: Node
+    heeds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +117,7 @@ class NativeProgram(Program):
         self._kept: list[Any] = []
         self._known: dict[Any, Lowered] = {}
         self._seconds: list[list[float]] | None = None
+        self._verdicts = verdicts(plan.graph.nodes)
         super().__init__(plan, state)
         self._compile()
 
@@ -115,6 +127,7 @@ class NativeProgram(Program):
         graph = self.plan.graph
         types = [v.type for k, v in enumerate(graph.inputs) if k not in self._state]
         types += graph.output_types[: self.plan.results]
+        self._state_bounds = sorted(_byte_bounds(x) for x in self._state.values() if x.nbytes)
         for slot, type_ in enumerate(types):
             self._templates[slot] = np.empty(type_.shape, type_.dtype)
             self._roots[slot] = (slot, 0)
@@ -135,6 +148,9 @@ class NativeProgram(Program):
         self._bind_moves(node, operands, outs)
         if isinstance(node.op, (Concatenate, UpdateSlice)):
             return
+        if all(0 in type_.shape for type_ in node.types) and node.op.risk(node.inputs) is None:
+            self._bound.update(zip(node.outputs, outs, strict=True))
+            return  # nothing to compute
         if isinstance(node.op, Matmul) and self._bind_batches(node, operands, outs[0]):
             return
         found = self._lowered(node, list(map(self._template, operands)), list(map(self._template, outs)))
@@ -148,6 +164,7 @@ class NativeProgram(Program):
     def _lowered(self, node: Node, operands: Sequence[Array], outs: Sequence[Array]) -> Lowered | None:
         """Lower a step; regions that share their body and lie in memory alike are looked at once."""
         if not isinstance(node.op, Region):
+            enter_lowering(node.op)
             return lowered(self.module, node, operands, outs)
         key = (id(node.op), *[x.strides for x in operands], *[x.strides for x in outs])
         found = self._known.get(key)
@@ -197,24 +214,23 @@ class NativeProgram(Program):
             room = aligned_empty(found.workspace)
             self._kept.append(room)
             written = (*written, self._place(room))
+        heeds = bool(self._verdicts.places) and any(map(self._is_state, written))
+        if isinstance(node.op, Guard):
+            written = (*written, *map(self._place, (self._verdicts.finding(node), self._verdicts.condemned())))
         for kernel, share in zip(found.kernels, found.shares, strict=True):
-            self.order.append(Step(kernel, read, written, found.nanoseconds * share, node))
+            self.order.append(Step(kernel, read, written, found.nanoseconds * share, node, heeds))
 
     def _add(self, node: Node, function: Callable[..., Any], arguments: list[Any]) -> None:
         if function is np.copyto:
             target, source = arguments
+            if not self._template(target).size:
+                return
             found = lowered_copy(self.module, self._template(source), self._template(target))
             if found is not None:
                 self._add_native(found, node, [source], [target])
                 return
         self.order.append(HostStep(node))
         super()._add(node, function, arguments)
-
-    def _failure(self, node: Node, error: Exception) -> ExecutionError:
-        """Name the op that asked for the positions, as the reference executor does."""
-        if isinstance(node.op, Guard):
-            return ExecutionError(f"{node.op.reader} failed: {error}", location=node.location)
-        return super()._failure(node, error)
 
     def _template(self, bound: Array | int) -> Array:
         return self._templates[bound] if isinstance(bound, int) else bound
@@ -227,6 +243,11 @@ class NativeProgram(Program):
             start = _address(array)
             return Place(slot, at, at + low - start, at + high - start)
         return Place(FIXED, _address(array), low, high)
+
+    def _is_state(self, place: Place) -> bool:
+        """Tell whether a place is in the memory of a state."""
+        before = bisect_left(self._state_bounds, (place.high, 0))
+        return place.slot == FIXED and before > 0 and self._state_bounds[before - 1][1] > place.low
 
     # Compiling.
 
@@ -254,18 +275,25 @@ class NativeProgram(Program):
             return False
         code = begin_kernel(self.module, WHOLE)
         cell = 0
+        first = next((k for k, step in enumerate(steps) if step.heeds), None)
         for k, step in enumerate(steps):
             kernel = step.kernel
+            if k == first:  # all guards stand before it: the plan writes no state as long as a step may refuse
+                heed(code, pointer(code, sum(len(s.read) + len(s.written) for s in steps)), "condemned")
             sizes = self.module.table(f"sizes{k}", "i64", [str(n) for n in kernel.sizes or (0,)])
             pointers = code.value(f"getelementptr ptr, ptr %pointers, i64 {cell}")
             given = [("ptr", pointers), ("ptr", sizes), ("i64", "0"), ("i64", str(kernel.extent)), ("ptr", "%scratch")]
             code.call("void", kernel.name, given, "alwaysinline")
             cell += len(step.read) + len(step.written)
         code.line("ret void")
+        if first is not None:
+            code.place("condemned")
+            code.line("ret void")
         return True
 
     def _lay_out(self, steps: Sequence[Step]) -> None:
         places = [place for step in steps for place in (*step.read, *step.written)]
+        places.append(self._place(self._verdicts.condemned()))
         self._table = np.array([p.at if p.slot == FIXED else 0 for p in places], np.int64).view(np.uint64)
         cells = [k for k, p in enumerate(places) if p.slot != FIXED]
         self._cells = np.array(cells, np.int64)
@@ -276,7 +304,7 @@ class NativeProgram(Program):
         threads = 1 if total < SINGLE_NS else self.threads
         sizes = np.array([n for step in steps for n in step.kernel.sizes] or [0], np.int64)
         rows = np.zeros(len(steps), STEP)
-        flags = _flags(self.order) if threads > 1 else [0] * len(steps)
+        flags = _flags(self.order) if threads > 1 else [HEEDS if step.heeds else 0 for step in steps]
         cell = at = 0
         addresses: dict[str, int] = {}
         for row, step, flag in zip(rows, steps, flags, strict=True):
@@ -297,13 +325,15 @@ class NativeProgram(Program):
             threads,
             products=any("gemm" in step.kernel.name or "blas" in step.kernel.name for step in steps),
             brief=total < BRIEF_NS,
-            kept=(sizes, self._table, self._loaded, *self._kept),
+            condemned=self._verdicts.address,
+            kept=(sizes, self._table, self._loaded, self._verdicts, *self._kept),
         )
         self._whole = self._steps
         if self._loaded is not None and self.module.has(WHOLE):
             only = np.zeros(1, STEP)
             only[0] = (self._loaded.address(WHOLE), self._table.ctypes.data, sizes.ctypes.data, 1, 1, 0)
-            self._whole = step_table(only, scratch, 1, brief=True, kept=self._steps.kept)
+            condemned = self._verdicts.address
+            self._whole = step_table(only, scratch, 1, brief=True, condemned=condemned, kept=self._steps.kept)
         self._segments = _segments(self.order)
         self._hosts = bool(self._calls)
         self._pool = pool()
@@ -319,7 +349,9 @@ class NativeProgram(Program):
             return super().run(inputs)
         results = [np.empty(shape, dtype) for shape, dtype in self._results]
         self._patch(inputs, results)
+        self._verdicts.clear()
         self._pool.run(self._whole)
+        self._verdicts.obey()
         return results
 
     def entry(self, arguments: Container, result: Container, fallback: Callable[..., Any]) -> Entry | None:
@@ -387,18 +419,21 @@ class NativeProgram(Program):
             begin = time.perf_counter()
             if native:
                 self._pool.run(self._steps, at, at + 1)
+                self._verdicts.obey()
             else:
                 self._make_calls(self._calls[at : at + 1], self._nodes[at : at + 1])
             seconds[number].append(time.perf_counter() - begin)
 
     def _execute(self, given: Sequence[Any]) -> None:
         self._patch(given[: self._inputs], given[self._inputs : self._inputs + len(self._results)])
+        self._verdicts.clear()
         if self._seconds is not None:
             self._execute_timed(self._seconds)
             return
         for native, first, last in self._segments:
             if native:
                 self._pool.run(self._steps, first, last)
+                self._verdicts.obey()
             else:
                 self._make_calls(self._calls[first:last], self._nodes[first:last])
 
@@ -444,11 +479,13 @@ def _flags(order: Sequence[Step | HostStep]) -> list[int]:
         if waits:
             since = []
         since.append((item, alone))
-        flags.append((ALONE if alone else 0) | (BARRIER if waits else 0))
+        flags.append((ALONE if alone else 0) | (BARRIER if waits else 0) | (HEEDS if item.heeds else 0))
     return flags
 
 
 def _depends(later: Step, earlier: Step) -> bool:
-    """Tell whether a step must wait for another: one of them writes what the other reads or writes."""
+    """Tell whether a step must wait for another: one of them writes what the other reads, writes or heeds."""
+    if later.heeds and isinstance(earlier.node.op, Guard):
+        return True
     written = any(w.overlaps(p) for w in earlier.written for p in (*later.read, *later.written))
     return written or any(w.overlaps(p) for w in later.written for p in earlier.read)

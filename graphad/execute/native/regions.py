@@ -14,10 +14,11 @@ import numpy as np
 
 from graphad.ir.dims import Dim
 from graphad.ir.errors import fail
-from graphad.ir.graph import Graph
-from graphad.ir.op import General
+from graphad.ir.graph import Graph, flat_containers, reachable
+from graphad.ir.op import General, Op
 from graphad.ir.types import TensorType
 from graphad.ir.walk import evaluate
+from graphad.ops.reduction import Reduction
 
 Array = np.ndarray[Any, Any]
 Anchor: TypeAlias = tuple[int, ...]
@@ -62,6 +63,34 @@ class Region(General, abstract=True):
     def graphs(self) -> tuple[Graph, ...]:
         """The body."""
         return (self.body,)
+
+    def part(self, results: tuple[int, ...]) -> tuple[Op, tuple[int, ...]] | None:
+        """The region of what these results need; None where reductions are among that.
+
+        The order in which a reduction adds depends on all that its loops compute; elements depend on nothing else.
+        """
+        wanted = tuple([self.body.outputs[k] for k in results])
+        nodes = reachable(wanted)
+        if any(isinstance(node.op, Reduction) for node in nodes):
+            return None
+        reached = set(nodes)
+        positions = tuple([k for k, value in enumerate(self.body.inputs) if value.node in reached])
+        if not positions:
+            return None
+        inputs = tuple([self.body.inputs[k] for k in positions])
+        labels = tuple([self.body.input_names[k] for k in positions])
+        names = tuple([self.body.output_names[k] for k in results])
+        body = Graph("region", inputs, wanted, labels, names, *flat_containers(len(inputs), len(wanted)))
+        anchor_of = dict(zip(self.body.nodes, self.anchors, strict=True))
+        axes = sorted({a for node in body.nodes for a in anchor_of[node]} - {NONE})
+        moved = {NONE: NONE, **{axis: k for k, axis in enumerate(axes)}}
+        anchors = tuple([tuple([moved[a] for a in anchor_of[node]]) for node in body.nodes])
+        first, along = wanted[0], anchor_of[wanted[0].node]
+        elementwise = isinstance(self, OverwritingRegion) and all(
+            anchor_of[v.node] == along for v in inputs if v.type == first.type
+        )
+        kind = OverwritingRegion if elementwise else Region
+        return kind(body, tuple([self.frame[a] for a in axes]), (), anchors), positions
 
 
 @dataclass(frozen=True)

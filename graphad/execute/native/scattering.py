@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer, size
 from graphad.execute.native.lanes import Lanes, bits_of, load, store
+from graphad.execute.native.register_tiles import View, load_strided
 from graphad.execute.native.target import host
 
 BLOCK = 64
@@ -20,7 +21,7 @@ BLOCK = 64
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """``y[i, j, ...] += v`` (or ``=``) for dense v and indices; y is dense too.
+    """``y[i, j, ...] += v`` (or ``=``) for dense indices; y is dense too.
 
     Attributes:
         kind: of the elements.
@@ -28,6 +29,7 @@ class Scatter:
         steps: strides in y, in elements, of the axes that the indices address.
         updates: number of updates.
         part: elements of one.
+        strides: in v, in elements, from one update to the next, and from one element of a part to the next.
     """
 
     kind: str
@@ -35,6 +37,7 @@ class Scatter:
     steps: tuple[int, ...]
     updates: int
     part: int
+    strides: tuple[int, int]
 
 
 def scatter_kernel(module: Module, scatter: Scatter) -> Kernel:
@@ -43,7 +46,7 @@ def scatter_kernel(module: Module, scatter: Scatter) -> Kernel:
     while lanes > scatter.part:
         lanes //= 2
     # Constants of the code: everything but how many updates there are.
-    key = (scatter.kind, scatter.adds, scatter.steps, scatter.part, lanes)
+    key = (scatter.kind, scatter.adds, scatter.steps, scatter.part, scatter.strides, lanes)
     name = f"scatter_{hashlib.sha256(repr(key).encode()).hexdigest()[:20]}"
     if not module.has(name):
         _write(begin_kernel(module, name), scatter, lanes)
@@ -65,12 +68,14 @@ def _write(code: Code, scatter: Scatter, lanes: int) -> None:
         for place, step in zip(indices, scatter.steps, strict=True):
             index = code.value(f"load i64, ptr {code.value(f'getelementptr i64, ptr {place}, i64 {u}')}, align 8")
             at = code.value(f"add i64 {at}, {code.value(f'mul i64 {index}, {step}')}")
-        source = code.value(f"getelementptr {element}, ptr {v}, i64 {code.value(f'mul i64 {u}, {scatter.part}')}")
+        between, along = scatter.strides
+        source = code.value(f"getelementptr {element}, ptr {v}, i64 {code.value(f'mul i64 {u}, {between}')}")
         target = code.value(f"getelementptr {element}, ptr {y}, i64 {at}")
         for begin, end, count in ((first, full, lanes), (full, last, 1)):
             with code.loop(begin, end, count) as k:
                 here = code.value(f"getelementptr {element}, ptr {target}, i64 {k}")
-                update = load(code, scatter.kind, code.value(f"getelementptr {element}, ptr {source}, i64 {k}"), count)
+                there = code.value(f"getelementptr {element}, ptr {source}, i64 {code.value(f'mul i64 {k}, {along}')}")
+                update = load_strided(code, scatter.kind, count, View(there, "0", str(along)), count).spread(count)
                 store(_met(load(code, scatter.kind, here, count), update) if scatter.adds else update, here)
     code.line("ret void")
 

@@ -16,6 +16,7 @@ What may enter: claims, and the loop over stretches that caller and workers run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from graphad.execute.native import control
@@ -108,6 +109,7 @@ def _add_work(module: Module) -> None:
     steps = read(code, "ptr", program, PROGRAM_WORDS["steps"])
     stride = read(code, "i64", program, PROGRAM_WORDS["stride"])
     base = read(code, "ptr", program, PROGRAM_WORDS["scratch"])
+    condemned = read(code, "ptr", program, PROGRAM_WORDS["condemned"])
     scratch = at(code, base, code.value(f"mul i64 {stride}, %thread"))
     own = at(code, mailbox(code, "%thread"), control.MAIL_SHARE)
     worker = code.value("icmp ne i64 %thread, 0")
@@ -132,7 +134,8 @@ def _add_work(module: Module) -> None:
     final = code.value(f"icmp sge i64 {b}, {last}")
     leaves = code.value(f"and i1 {final}, {worker}")
     processor = code.call("i32", "processor", [("ptr", "%control")])
-    share = _Share(code, steps, a, b, threads, number, processor, scratch)
+    range_ = [("ptr", steps), ("i64", a), ("i64", b)]
+    share = _Share(code, range_, threads, number, processor, [("ptr", scratch), ("ptr", condemned)])
     claimed = code.call("i1", "claim", [("ptr", own), ("i64", number), ("i32", processor)])
     with code.when(claimed):
         share.run("%thread", own)
@@ -149,20 +152,24 @@ def _add_work(module: Module) -> None:
     code.line("ret ptr null")
 
 
+_Arguments = Sequence[tuple[str, str]]
+"""Of a call in machine code: types and texts."""
+
+
 class _Share:
     """The writing of what a thread does with one share of the stretch it is in."""
 
     def __init__(
-        self, code: Code, steps: str, begin: str, end: str, threads: str, number: str, processor: str, scratch: str
+        self, code: Code, range_: _Arguments, threads: str, number: str, processor: str, rest: _Arguments
     ) -> None:
         self.code = code
-        self.range = [("ptr", steps), ("i64", begin), ("i64", end)]
-        self.threads, self.number, self.processor, self.scratch = threads, number, processor, scratch
+        self.range, self.rest = range_, rest
+        self.threads, self.number, self.processor = threads, number, processor
 
     def run(self, thread: str, word: str) -> None:
         """Write the running of a claimed share."""
-        parts = [("i64", thread), ("i64", self.threads), ("ptr", self.scratch)]
-        self.code.call("void", "run_share", [*self.range, *parts])
+        who = [("i64", thread), ("i64", self.threads)]
+        self.code.call("void", "run_share", [*self.range, *who, *self.rest])
         self.code.call("void", "finish", [("ptr", "%control"), ("ptr", word), ("i64", self.number)])
 
     def settle(self, thread: str, word: str, leaves: str, worker: str) -> None:

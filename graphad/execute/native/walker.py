@@ -4,7 +4,7 @@ What may enter: how steps and programs lie in memory, and how a thread finds its
 walks the same steps and takes its part of each; where the table says so, it waits for the others first::
 
     struct Step    { ptr kernel; ptr pointers; ptr sizes; i64 extent; i64 multiple; i64 flags }
-    struct Program { ptr steps; i64 count; ptr scratch; i64 stride; i64 threads; i64 flags }
+    struct Program { ptr steps; i64 count; ptr scratch; i64 stride; i64 threads; i64 flags; ptr condemned }
 
 The shares of a step are a partition of [0, extent) into contiguous, even parts that begin at multiples of `multiple`:
 what a kernel computes does not depend on how many threads there are.
@@ -37,6 +37,8 @@ BARRIER: Final = 1
 """Flag: all threads have finished the steps before this one when it begins."""
 ALONE: Final = 2
 """Flag: thread 0 runs the whole step, the others go on."""
+HEEDS: Final = 4
+"""Flag: nobody runs the step once the run is condemned (see `guarding`)."""
 
 PROGRAM: Final = np.dtype(
     [
@@ -46,9 +48,10 @@ PROGRAM: Final = np.dtype(
         ("stride", np.int64),
         ("threads", np.int64),
         ("flags", np.int64),
+        ("condemned", np.uint64),
     ]
 )
-"""A program as it lies in memory."""
+"""A program as it lies in memory; `condemned` is the address of a word, 0 where no step can condemn a run."""
 
 PRODUCTS: Final = 1
 """Flag: some step calls the outside library of matrix products, which must keep to one thread meanwhile."""
@@ -91,6 +94,7 @@ def step_table(
     threads: int = 1,
     products: bool = False,
     brief: bool = False,
+    condemned: int = 0,
     kept: Sequence[Any] = (),
 ) -> StepTable:
     """Lay a program out in memory.
@@ -101,6 +105,7 @@ def step_table(
         threads: most threads of a run; 1 for programs below the work that pays for waking anybody.
         products: a step calls the outside library of matrix products.
         brief: a run takes less than some 20 us, so that releasing Python's lock would not pay.
+        condemned: address of a word that some step sets to something else than 0 where the run is not to be believed.
         kept: objects to keep alive.
 
     Raises ValueError for a step with a multiple below 1, or fewer than one thread.
@@ -113,9 +118,8 @@ def step_table(
     stride = -(-scratch // 128) * 128
     block = np.empty(stride * threads + 128, np.uint8)
     begin = block.ctypes.data + -block.ctypes.data % 128
-    header = np.array(
-        [(table.ctypes.data, len(table), begin, stride, threads, PRODUCTS if products else 0)], dtype=PROGRAM
-    )
+    flags = PRODUCTS if products else 0
+    header = np.array([(table.ctypes.data, len(table), begin, stride, threads, flags, condemned)], dtype=PROGRAM)
     return StepTable(table, header, header.ctypes.data, threads, brief, block, tuple(kept))
 
 
@@ -145,26 +149,32 @@ def _add_walk_alone(module: Module) -> None:
     code = module.function("walk_alone", "void", parameters, "nounwind", "internal")
     steps = read(code, "ptr", "%program", PROGRAM_WORDS["steps"])
     scratch = read(code, "ptr", "%program", PROGRAM_WORDS["scratch"])
+    condemned = read(code, "ptr", "%program", PROGRAM_WORDS["condemned"])
     with code.loop("%first", "%last") as index:
-        _, kernel, pointers, sizes, extent = _step(code, steps, index)
+        step, kernel, pointers, sizes, extent = _step(code, steps, index)
+        after = code.new_label("next")
+        _heed_where_flagged(code, read(code, "i64", step, STEP_FLAGS), condemned, after)
         with code.when(code.value(f"icmp sgt i64 {extent}, 0")):
             _call(code, kernel, pointers, sizes, "0", extent, scratch)
+        code.jump(after)
+        code.place(after)
     code.line("ret void")
 
 
 def _add_run_share(module: Module) -> None:
-    """Enter ``void run_share(steps, begin, end, thread, threads, scratch)``: a thread's part of steps without barriers.
+    """Enter ``void run_share(steps, begin, end, thread, threads, scratch, condemned)``.
 
-    Any thread may run it, with its own scratch.
+    It is a thread's part of steps without barriers. Any thread may run it, with its own scratch.
     """
     range_ = [("ptr", "steps"), ("i64", "begin"), ("i64", "end")]
-    parameters = [*range_, ("i64", "thread"), ("i64", "threads"), ("ptr", "scratch")]
+    parameters = [*range_, ("i64", "thread"), ("i64", "threads"), ("ptr", "scratch"), ("ptr", "condemned")]
     code = module.function("run_share", "void", parameters, "nounwind noinline", "internal")
     first = code.value("icmp eq i64 %thread, 0")
     with code.loop("%begin", "%end") as index:
         step, kernel, pointers, sizes, extent = _step(code, "%steps", index)
         flags = read(code, "i64", step, STEP_FLAGS)
         alone, shared, after = (code.new_label(stem) for stem in ("alone", "shared", "next"))
+        _heed_where_flagged(code, flags, "%condemned", after)
         code.branch(_flag(code, flags, ALONE), alone, shared)
         code.place(alone)
         mine = code.value(f"icmp sgt i64 {extent}, 0")
@@ -178,6 +188,23 @@ def _add_run_share(module: Module) -> None:
         code.jump(after)
         code.place(after)
     code.line("ret void")
+
+
+def heed(code: Code, condemned: str, stopped: str) -> None:
+    """Go on only in a run that is not condemned so far; else jump to the label `stopped`."""
+    found = code.value(f"load atomic i64, ptr {condemned} monotonic, align 8")
+    on = code.new_label("on")
+    code.branch(code.value(f"icmp eq i64 {found}, 0"), on, stopped)
+    code.place(on)
+
+
+def _heed_where_flagged(code: Code, flags: str, condemned: str, after: str) -> None:
+    ask, on = code.new_label("ask"), code.new_label("on")
+    code.branch(_flag(code, flags, HEEDS), ask, on)
+    code.place(ask)
+    heed(code, condemned, after)
+    code.jump(on)
+    code.place(on)
 
 
 def _flag(code: Code, flags: str, flag: int) -> str:

@@ -12,9 +12,17 @@ import numpy as np
 import pytest
 
 from graphad.execute.native.code import Module
-from graphad.execute.native.convolution import Convolution, Epilogue, by_pixels, contiguous, convolution_kernels, of_op
+from graphad.execute.native.convolution import (
+    Convolution,
+    Epilogue,
+    Layout,
+    by_pixels,
+    contiguous,
+    convolution_kernels,
+    of_op,
+)
 from graphad.execute.native.convolution_shape import balanced, divisor, phases
-from graphad.execute.native.lanes import Lanes, constant, load
+from graphad.execute.native.lanes import Lanes
 from graphad.ops.convolution import Conv
 from tests.execute.native.running_kernels import compiled
 
@@ -173,9 +181,10 @@ def _computed(conv: Conv, x_shape: Shape, w_shape: Shape) -> Array:
 def viewed(conv: Conv, x: Array, w: Array, y: Array, bases: Sequence[Array]) -> Convolution:
     """Return the convolution of views into the buffers `bases`."""
     xs, ws, ys = (tuple(s // a.itemsize for s in a.strides) for a in (x, w, y))
-    offsets = tuple((a.ctypes.data - base.ctypes.data) // a.itemsize for a, base in zip((x, w, y), bases, strict=True))
+    offsets = [(a.ctypes.data - base.ctypes.data) // a.itemsize for a, base in zip((x, w, y), bases, strict=True)]
     kind = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}[x.dtype]
-    return of_op(conv, kind, x.shape, w.shape, y.shape, xs, ws, ys, (offsets[0], offsets[1], offsets[2]))
+    ends = [Layout(kind, ys, offsets[2])]
+    return of_op(conv, kind, x.shape, w.shape, y.shape, xs, ws, ends, (offsets[0], offsets[1]))
 
 
 @pytest.mark.parametrize("space", [(6, 17), (5, 5)])
@@ -212,34 +221,76 @@ def test_gradient_of_the_kernel_from_views() -> None:
         np.testing.assert_allclose(dw[:, :, a, b], expected, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("x_shape", [(2, 4, 6, 18), (2, 4, 5, 5)])
-@pytest.mark.parametrize("groups", [1, 2])
-def test_epilogue(x_shape: Shape, groups: int) -> None:
-    """max(y * scale + bias[channel] + residual, 0) before the sums are stored."""
-    conv = op(groups=groups)
-    x, w = random(x_shape, "f32", 0), random((18, 4 // groups, 3, 3), "f32", 1)
-    bias, residual = random((18,), "f32", 2), random((x_shape[0], 18, *x_shape[2:]), "f32", 3)
-    y = np.full(residual.shape, np.nan, np.float32)
+EPILOGUES = [
+    (op(), (2, 4, 6, 18), (18, 4, 3, 3)),
+    (op(), (2, 4, 5, 5), (18, 4, 3, 3)),
+    (op(), (3, 4, 5, 5), (16, 4, 3, 3)),
+    (op(), (3, 4, 6, 4), (5, 4, 3, 3)),
+    (op(groups=2), (2, 4, 6, 18), (18, 2, 3, 3)),
+    (op(groups=2), (2, 4, 5, 5), (32, 2, 3, 3)),
+    (op(padding=0), (2, 7, 11, 33), (6, 7, 1, 1)),
+    (op(spread=(3, 2), padding=((1, 3), (2, 1))), (2, 3, 7, 9), (9, 3, 2, 1)),
+    (op(strides=(3, 2), spread=(2, 3), dilation=(2, 1), padding=2), (2, 5, 9, 9), (7, 5, 3, 3)),
+    (op(1), (3, 4, 50), (5, 4, 3)),
+    (op(3, padding=0), (4, 3, 4, 5, 6), (5, 3, 1, 1, 1)),
+    (op(0), (3, 4), (16, 4)),
+]
 
-    def apply(value: Lanes, channel: str, offset: str) -> Lanes:
-        code = value.code
-        places = [code.value(f"getelementptr ptr, ptr %pointers, i64 {k}") for k in (3, 4)]
-        added, more = (code.value(f"load ptr, ptr {place}") for place in places)
-        b = load(code, "f32", code.value(f"getelementptr float, ptr {added}, i64 {channel}"))
-        r = load(code, "f32", code.value(f"getelementptr float, ptr {more}, i64 {offset}"), value.count)
-        total = value * 0.5 + b + r
-        return (total > 0.0).select(total, constant(code, "f32", 0.0, value.count))
 
-    module = Module()
-    c = of_op(conv, "f32", x.shape, w.shape, y.shape)
-    kernels = convolution_kernels(module, c, 32, Epilogue("half, bias, residual, relu", apply))
-    plain = convolution_kernels(module, c, 32)
-    assert kernels and plain and kernels[0].name != plain[0].name
-    run = compiled(module, [*kernels, *plain][:1])
-    run([x, w, y, bias, residual], 3)
+def broadcasts(shape: Shape) -> list[tuple[int, ...]]:
+    """Return shapes that broadcast to `shape`: with each axis alone, all, none, all but the first, all but the last."""
+    rank = len(shape)
+    kept = [{k} for k in range(rank)] + [set(), set(range(rank)), set(range(1, rank)), set(range(rank - 1))]
+    return [tuple(n if k in axes else 1 for k, n in enumerate(shape)) for axes in kept]
+
+
+@pytest.mark.parametrize("kind", ["f32", "f64"])
+@pytest.mark.parametrize("vector_bytes", [16, 32])
+@pytest.mark.parametrize("case", EPILOGUES, ids=lambda case: f"{case[1]}{case[2]}")
+def test_epilogue(case: tuple[Conv, Shape, Shape], vector_bytes: int, kind: str) -> None:
+    """Sums of the results and of arrays that repeat along each axis, a mask of each, and a mask that is read."""
+    conv, x_shape, w_shape = case
+    x, w = random(x_shape, kind, 0), random(w_shape, kind, 1)
     sums = conv.evaluate(x.astype(np.float64), w.astype(np.float64))
-    expected = np.maximum(sums * 0.5 + bias[:, None, None] + residual, 0)
-    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    terms = [random(shape, kind, 2 + k) for k, shape in enumerate(broadcasts(sums.shape))]
+    chosen = random(sums.shape, kind, 1000) > 0
+    read = [*(np.broadcast_to(term, sums.shape) for term in terms), chosen]
+
+    def apply(value: Lanes, operands: Sequence[Lanes]) -> list[Lanes]:
+        total = value
+        for operand in operands[:-1]:
+            total = total + operand
+        return [operands[-1].spread(value.count).select(total, value), total > 0.0]
+
+    written = [np.full(sums.shape, np.nan, KINDS[kind]), np.full(sums.shape, 7, np.uint8).view(np.bool_)]
+    kinds = [*(kind for _ in terms), "bool", kind, "bool"]
+    strides = [tuple(s // a.itemsize for s in a.strides) for a in (*read, *written)]
+    ends = [Layout(k, s) for k, s in zip(kinds, strides, strict=True)]
+    module = Module()
+    c = of_op(conv, kind, x_shape, w_shape, sums.shape, ends=ends)
+    kernels = convolution_kernels(module, c, vector_bytes, Epilogue("sum of all", len(read), apply))
+    assert kernels
+    run = compiled(module, kernels)
+    found = []
+    for threads in (1, 2, 3):
+        results = [a.copy() for a in written]
+        run([x, w, *terms, chosen, *results], threads)
+        found.append(results)
+    expected = sums + sum(term.astype(np.float64) for term in terms)
+    slack = bound(conv, x, w) + 20 * np.finfo(KINDS[kind]).eps * (np.abs(sums) + sum(np.abs(term) for term in terms))
+    total, positive = found[0]
+    assert (np.abs(total - np.where(chosen, expected, sums)) <= slack).all()
+    assert ((positive == (expected > 0)) | (np.abs(expected) <= slack)).all()
+    for results in found[1:]:
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(results, found[0], strict=True))
+
+
+def test_an_epilogue_is_part_of_the_name() -> None:
+    c = of_op(op(), "f32", (2, 3, 8, 8), (4, 3, 3, 3), (2, 4, 8, 8))
+    module = Module()
+    plain = convolution_kernels(module, c, 32)
+    doubled = convolution_kernels(module, c, 32, Epilogue("doubled", 0, lambda sums, _: [sums * 2.0]))
+    assert plain and doubled and plain[0].name != doubled[0].name
 
 
 def test_equal_convolutions_share_one_function() -> None:
@@ -247,6 +298,27 @@ def test_equal_convolutions_share_one_function() -> None:
     c = of_op(op(), "f32", (2, 3, 8, 8), (4, 3, 3, 3), (2, 4, 8, 8))
     first, second = convolution_kernels(module, c, 32), convolution_kernels(module, c, 32)
     assert first == second
+
+
+@pytest.mark.parametrize(("space", "out"), [(16, 8), (5, 16), (5, 7)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_another_batch_takes_the_same_code(space: int, out: int, groups: int) -> None:
+    """Kernels that cut the work alike are equal; what they are given tells how many images there are."""
+    conv = op(groups=groups)
+    w = random((groups * out, 3, 3, 3), "f32", 1)
+    module, calls = Module(), []
+    for batch in (64, 65, 71):
+        x = random((batch, 3 * groups, space, space), "f32", 0)
+        y = np.full((batch, groups * out, space, space), np.nan, np.float32)
+        kernels = convolution_kernels(module, of_op(conv, "f32", x.shape, w.shape, y.shape), 32)
+        assert kernels
+        calls.append((kernels, x, y))
+    assert len({kernels[0].name for kernels, _, _ in calls}) < 3
+    run = compiled(module, [kernel for kernels, _, _ in calls for kernel in kernels])
+    for kernels, x, y in calls:
+        run([x, w, y], 3, kernels)
+        expected = conv.evaluate(x.astype(np.float64), w.astype(np.float64))
+        assert (np.abs(y - expected) <= bound(conv, x, w)).all()
 
 
 def test_phases_leave_no_zeros_to_multiply() -> None:

@@ -146,6 +146,33 @@ def test_no_results_and_no_inputs() -> None:
     np.testing.assert_array_equal(out, np.full(4, 2))
 
 
+@pytest.mark.parametrize("brief", [True, False])
+def test_a_condemned_run_is_handed_on_and_forgotten(brief: bool) -> None:
+    # The step counts up the word that condemns a run where it is not 0 afterwards.
+    word = np.zeros(1, np.int64)
+    pointers = np.array([word.ctypes.data], np.uint64)
+    row = (kernels.address("count"), pointers.ctypes.data, 0, 1, 1, 0)
+    table = step_table([row], scratch=8, brief=brief, condemned=word.ctypes.data, kept=(pointers, word))
+    handed = Handed()
+    made = entry(pool(), table, [(F8, (3,))], [(F8, (2,))], [], handed, nested(({"x": 0},)))
+    x = np.zeros(3)
+    count = sys.getrefcount(x)
+    for k in range(50):
+        assert made.call({"x": x}) == "handed on"
+        assert word[0] == 0
+        assert len(handed.calls) == k + 1
+        assert made.claim.take()
+        made.claim.give()
+        word[0] = -1
+        found = made.call({"x": x})
+        assert type(found) is tuple
+        assert word[0] == 0
+    assert handed.calls[0][0][0]["x"] is x
+    del found
+    handed.calls.clear()
+    assert sys.getrefcount(x) == count
+
+
 def nested(value: Any) -> Container:
     """Return the nesting of an object whose leaves are numbers."""
     return flatten(value, lambda leaf: isinstance(leaf, int))[1]
@@ -569,7 +596,7 @@ def test_an_executable_can_have_an_entry_as_its_call(arrays: tuple[Array, Array]
     ],
 )
 def test_unknown_layouts_are_found_out(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, value: Any) -> None:
-    known = entry_module._layout_is_known.__wrapped__
+    known = entry_module.layout_is_known.__wrapped__
     assert known()
     monkeypatch.setattr(target, name, value)
     assert not known()
@@ -577,7 +604,7 @@ def test_unknown_layouts_are_found_out(monkeypatch: pytest.MonkeyPatch, target: 
 
 def test_interpreters_without_a_lock_have_no_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sysconfig, "get_config_var", lambda name: 1 if name == "Py_GIL_DISABLED" else None)
-    assert not entry_module._layout_is_known.__wrapped__()
+    assert not entry_module.layout_is_known.__wrapped__()
 
 
 AT_EXIT = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("llvmlite")
 sys.path.insert(0, str(Path(__file__).parent))
-from product_runs import Runner, product_of, runners
+from product_runs import Runner, product_of, runners, strides_of
 
 from graphad.execute.native import blas as libraries
 from graphad.execute.native import dots, panels, products, target
@@ -22,9 +22,12 @@ from graphad.execute.native.blas import Blas
 from graphad.execute.native.blas_products import expressible
 from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import Kernel
+from graphad.execute.native.lanes import Lanes
+from graphad.execute.native.product_ends import End, Epilogue
 from graphad.execute.native.product_spec import Product
 
 Make = Callable[[Module, Product], Kernel]
+Apply = Callable[[Lanes, Sequence[Lanes]], list[Lanes]]
 rng = np.random.default_rng(7)
 
 
@@ -248,6 +251,75 @@ def test_blocks_of_terms_chunks_of_rows_and_groups_of_panels(monkeypatch: pytest
     assert any(cut.packs_a for cut in cuts)
     assert any(cut.group > 1 for cut in cuts)
     run_all(cases, by_panels)
+
+
+def end_of(x: np.ndarray) -> End:
+    return End("bool" if x.dtype == bool else f"f{8 * x.itemsize}", strides_of(x))
+
+
+def check_epilogue(
+    case: Case, apply: Apply, expected: Callable[..., list[np.ndarray]], read: list[np.ndarray], layouts: list[str]
+) -> None:
+    """Run a product with an epilogue that writes arrays of these layouts, on one thread and on several."""
+    shape = case.start.shape
+    wanted = expected(case, *read)
+    results = [matrices(x, *shape, np.float64).astype(y.dtype) for x, y in zip(layouts, wanted, strict=True)]
+    for k, layout in enumerate(layouts):
+        if layout == "columns":
+            results[k] = np.ascontiguousarray(results[k].transpose(0, 2, 1)).transpose(0, 2, 1)
+    like = next((x for x in results if x.dtype == case.a.dtype), results[0])
+    product = product_of(case.a, case.b, like, case.alpha, case.beta, case.c0)
+    epilogue = Epilogue("test", tuple(map(end_of, read)), tuple(map(end_of, results)), apply)
+    (runner,) = runners([lambda module: products.finished_kernel(module, product, epilogue)])
+    addends = [] if case.c0 is None else [case.c0]
+    before = None
+    for threads in (1, 2, 3):
+        for x in results:
+            x[...] = True if x.dtype == bool else np.nan
+        runner.run([case.a, case.b, *addends, *read, *results], threads)
+        for x, y in zip(results, wanted, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-4 if case.a.itemsize == 4 else 1e-11, atol=1e-4)
+        bits = [x.tobytes() for x in results]
+        assert before is None or before == bits
+        before = bits
+
+
+def summed(case: Case) -> np.ndarray:
+    """Return the product and its addend."""
+    return case.alpha * (case.a @ case.b) + (0 if case.c0 is None else case.beta * case.c0)
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sizes", [(1, 8, 8, 8), (1, 40, 33, 70), (3, 61, 35, 130), (1, 130, 64, 300)], ids=str)
+def test_epilogues(sizes: tuple[int, int, int, int], dtype: type, split: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums wait in a result of their kind where there is one; the operands may be the same along an axis."""
+    if split:
+        monkeypatch.setattr(panels, "FIRST_LEVEL", 4096)
+        monkeypatch.setattr(panels, "SECOND_LEVEL", 8192)
+    case = make_case(*sizes, dtype, alpha=-0.5, beta=1.0, separate="rows")
+    plain = make_case(*sizes, dtype, ("columns", "rows", "rows"))
+    full = matrices("part", *case.start.shape, dtype)
+    row = np.broadcast_to(full[:, :1], full.shape)
+    column = np.broadcast_to(full[:, :, 1:2], full.shape)
+    chosen = matrices("rows", *case.start.shape, np.float64) > 0
+
+    def scaled(sums: Lanes, read: Sequence[Lanes]) -> list[Lanes]:
+        positive = sums > 0.0
+        return [positive.select(sums, 0.0) * read[0], positive, sums + read[1]]
+
+    def scaled_in_numpy(case: Case, first: np.ndarray, second: np.ndarray) -> list[np.ndarray]:
+        y = summed(case)
+        return [np.maximum(y, 0) * first, y > 0, y + second]
+
+    def masked(sums: Lanes, read: Sequence[Lanes]) -> list[Lanes]:
+        return [(sums > read[0]).select(read[1], False)]
+
+    for layouts in (["rows", "rows", "columns"], ["columns", "rows", "columns"], ["apart", "rows", "rows"]):
+        check_epilogue(case, scaled, scaled_in_numpy, [row, column], layouts)
+        check_epilogue(plain, scaled, scaled_in_numpy, [full, row], layouts)
+    for layout in ("rows", "columns"):
+        check_epilogue(plain, masked, lambda case, x, c: [(summed(case) > x) & c], [column, chosen], [layout])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -20,7 +20,7 @@ pytest.importorskip("llvmlite")
 
 from graphad.execute.native import threads as threads_module
 from graphad.execute.native.threads import Pool, default_threads, pool
-from graphad.execute.native.walker import ALONE, BARRIER, STEP, StepTable, share, step_table
+from graphad.execute.native.walker import ALONE, BARRIER, HEEDS, STEP, StepTable, share, step_table
 from graphad.ir.errors import ExecutionError
 
 Array = np.ndarray[Any, Any]
@@ -109,6 +109,27 @@ def test_steps_for_one_thread_are_done_once(crew: Pool) -> None:
         out[:] = 0
         crew.run(counting(out, threads=4, times=50, flags=flags))
         assert (out == 50).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("alone", [0, ALONE])
+def test_steps_that_heed_stop_where_a_run_is_condemned(crew: Pool, threads: int, alone: int) -> None:
+    # The second step condemns the run, or not: it counts up a word that is -1, or 0.
+    for word, expected in ((0, (1, 0, 1)), (-1, (1, 1, 1))):
+        condemned, outs = np.full(1, word, np.int64), np.zeros((3, 700), np.int64)
+        pointers = np.array([out.ctypes.data for out in (outs[0], condemned, outs[1], outs[2])], np.uint64)
+        flags = (alone, ALONE | BARRIER, alone | BARRIER | HEEDS, alone | BARRIER)
+        rows = [
+            (kernels.address("count"), pointers.ctypes.data + 8 * k, 0, 1 if k == 1 else 700, 1, flag)
+            for k, flag in enumerate(flags)
+        ]
+        table = step_table(
+            rows, scratch=8, threads=threads, condemned=condemned.ctypes.data, kept=(pointers, outs, condemned)
+        )
+        for _ in range(20):
+            condemned[0], outs[:] = word, 0
+            crew.run(table)
+            np.testing.assert_array_equal(outs, np.repeat(np.array(expected)[:, None], 700, 1))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
