@@ -52,20 +52,16 @@ def substitute(outputs: Sequence[Value], replacements: Mapping[Value, Value]) ->
     Nodes that do not depend on a replaced value are shared. A replacement is taken as it is: nothing is replaced inside
     it. Types must agree.
     """
-    final: dict[Value, Value] = dict(replacements)
+    final: dict[Node, tuple[Value, ...]] = {}
+    for node, _ in replacements:
+        final[node] = tuple([replacements.get(value, value) for value in node.outputs])
     for node in between(outputs, replacements.keys()):
-        copy = Node(
-            node.op,
-            tuple([final.get(value, value) for value in node.inputs]),
-            node.types,
-            node.location,
-            node.scope,
-            node.role,
-            node.replica,
-        )
-        for i in range(len(node.types)):
-            final.setdefault(Value(node, i), Value(copy, i))
-    return [final.get(value, value) for value in outputs]
+        inputs = tuple([final[value[0]][value[1]] if value[0] in final else value for value in node.inputs])
+        made = node.with_inputs(inputs).outputs
+        if node in final:  # some of its results are replaced
+            made = tuple([replacements.get(old, new) for old, new in zip(node.outputs, made, strict=True)])
+        final[node] = made
+    return [final[value[0]][value[1]] if value[0] in final else value for value in outputs]
 
 
 def substitute_tensors(

@@ -6,9 +6,7 @@ They hold only graphs, so they print, save, bind and batch like any other op; th
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from graphad.autodiff.reverse import transpose_linear
 from graphad.ir.dims import Dim, dim
 from graphad.ir.emit import apply_all
 from graphad.ir.errors import fail
+from graphad.ir.frozen import fields, frozen, replace
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.op import General, Op
 from graphad.ir.samples import real, sample
@@ -80,15 +79,15 @@ class GraphOp(General, abstract=True):
         return list(operands[:count]), list(operands[count:])
 
     def _graph_fields(self) -> list[tuple[str, Graph]]:
-        values = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
+        values = ((f.name, getattr(self, f.name)) for f in fields(type(self)))
         return [(name, value) for name, value in values if isinstance(value, Graph)]
 
     def _with_graphs(self, change: Callable[[Graph], Graph]) -> Op:
         changed = {name: change(graph) for name, graph in self._graph_fields()}
-        return dataclasses.replace(self, **changed)
+        return replace(self, **changed)
 
 
-@dataclass(frozen=True)
+@frozen
 class CustomVjp(GraphOp):
     """y = body(x), with the VJP that the user gave (`custom_vjp`).
 
@@ -116,7 +115,7 @@ class CustomVjp(GraphOp):
         return tuple(found.get(position) for position in range(len(operands)))
 
 
-@dataclass(frozen=True)
+@frozen
 class CustomJvp(GraphOp):
     """y = body(x), with the JVP that the user gave (`custom_jvp`); the VJP is its transpose.
 

@@ -6,12 +6,12 @@ container.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from graphad.ir.containers import Branch, Container, Leaf, flatten, fold, paths
 from graphad.ir.errors import ContainerError
+from graphad.ir.frozen import replace
 
 
 def tuple_of(containers: Sequence[Container]) -> Branch:
@@ -36,7 +36,7 @@ def nested(outer: Container, inner: Container) -> Container:
 
 
 def _with_children(branch: Branch, children: list[Container]) -> Container:
-    return dataclasses.replace(branch, children=tuple(children))
+    return replace(branch, children=tuple(children))
 
 
 def flatten_as(container: Container, given: Any, what: str) -> list[Any]:
@@ -85,7 +85,7 @@ def _pairs(place: Branch, item: Any, path: str, what: str) -> list[tuple[Contain
             raise ContainerError(f"{where}: expected the keys {list(place.keys)}, got {list(own.keys)}")
         by_key = dict(zip(own.keys, children, strict=True))
         children = [by_key[key] for key in place.keys]
-    labels = paths(dataclasses.replace(place, children=(Leaf(),) * len(place.children)))
+    labels = paths(replace(place, children=(Leaf(),) * len(place.children)))
     prefix = f"{path}." if path else ""
     return [
         (child, given, prefix + label) for child, given, label in zip(place.children, children, labels, strict=True)

@@ -12,7 +12,6 @@ A Graph is open already: its inputs are the stand-ins.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from graphad.ir.containers import Container, Leaf, flatten, unflatten
 from graphad.ir.dims import Assumption
 from graphad.ir.emit import handle
 from graphad.ir.errors import DerivativeError, GraphadError
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph, flat_containers, reachable
 from graphad.ir.leaf import Input
 from graphad.ir.location import user_location
@@ -45,7 +45,7 @@ Array = np.ndarray[Any, Any]
 Positions = int | tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Primals:
     """The arguments that a derivative is taken by.
 
@@ -85,7 +85,7 @@ class Primals:
 NO_PRIMALS = Primals((), Leaf(), (), ())
 
 
-@dataclass(frozen=True)
+@frozen
 class Opened:
     """What a function gives at stand-ins: `outputs`, nested as `container`, named by `output_names`."""
 
@@ -96,7 +96,7 @@ class Opened:
     output_names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Results:
     """What a transformation made: tensors, how to nest them, and the name of each as an output of a graph."""
 

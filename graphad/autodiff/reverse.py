@@ -50,17 +50,17 @@ def pullback(
                 follow(output.value.node)
                 _add_to(sums, output.value, cotangent)
         for node in reversed(nodes):
-            values = [Value(node, i) for i in range(len(node.types))]
-            received = tuple([sums.get(v) if v in wanted else sums.pop(v, None) for v in values])
-            if all(g is None for g in received):
+            received = tuple([sums.get(v) if v in wanted else sums.pop(v, None) for v in node.outputs])
+            if received.count(None) == len(received):
                 continue
             follow(node)
             for value, pulled in zip(node.inputs, pull_node(node, received, again), strict=True):
                 if pulled is None or not (value[0] in active or value in wanted):
                     continue
-                if is_inexact(value.type.dtype):
+                if is_inexact(value[0].types[value[1]].dtype):
                     _expect_type(pulled, value, node, "the VJP rule's cotangent")
-                    _add_to(sums, value, pulled)
+                    known = sums.get(value)
+                    sums[value] = pulled if known is None else known + pulled
     return [sums.get(t.value) for t in inputs]
 
 
@@ -88,8 +88,8 @@ def pull_node(
         return (None,) * len(node.inputs)
     if not type(op).has_rule("vjp"):
         raise _no_derivative(node, "it has no VJP rule")
-    read: list[Value] = list(node.inputs)
-    made = [Value(node, i) for i in range(len(node.types))]
+    read: Sequence[Value] = node.inputs
+    made: Sequence[Value] = node.outputs
     if again is not None and node.scope:
         read = [again.seen_from(node, value) for value in read]
         made = [again.seen_from(node, value) for value in made]
@@ -124,7 +124,9 @@ def _add_to(sums: dict[Value, Tensor], value: Value, term: Tensor) -> None:
 
 
 def _expect_type(cotangent: Tensor, value: Value, node: Node, what: str) -> None:
-    if cotangent.type is not value.type and cotangent.type != value.type:
+    made = cotangent.value
+    given, wanted = made[0].types[made[1]], value[0].types[value[1]]
+    if given is not wanted and given != wanted:
         raise DerivativeError(
             f"{node.op.name}: {what} has the type {cotangent.type}, but the value it belongs to is {value.type}",
             location=node.location,

@@ -6,13 +6,13 @@ all; where a container or an argument is out of the common, they say so and the 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from graphad.ir.containers import Branch, Container, Leaf, fold, paths, unflatten
+from graphad.ir.frozen import replace
 
 Array = np.ndarray[Any, Any]
 Take = Callable[[Any, list[Any]], bool]
@@ -113,9 +113,9 @@ def prune(container: Container, keep: Sequence[bool]) -> Container:
         if branch.kind == "dict":
             pairs = [(k, c) for k, (c, _, lost) in zip(branch.keys, inner, strict=True) if not lost]
             keys, children = tuple([k for k, _ in pairs]), tuple([c for _, c in pairs])
-            return dataclasses.replace(branch, keys=keys, children=children), had, lost_all
+            return replace(branch, keys=keys, children=children), had, lost_all
         children = tuple([Branch("none") if lost else child for child, _, lost in inner])
-        return dataclasses.replace(branch, children=children), had, lost_all
+        return replace(branch, children=children), had, lost_all
 
     def at_leaf() -> tuple[Container, bool, bool]:
         return Leaf(), True, not next(kept)
@@ -126,7 +126,7 @@ def prune(container: Container, keep: Sequence[bool]) -> Container:
     if isinstance(container, Branch) and container.kind in ("tuple", "list"):
         went = _lost(container, keep)
         children = tuple([c for c, lost in zip(pruned.children, went, strict=True) if not lost])
-        return dataclasses.replace(pruned, children=children)
+        return replace(pruned, children=children)
     return pruned
 
 

@@ -1,8 +1,9 @@
 """Work in the background: one thread that compiles what has been called, while calls run on the reference executor.
 
-The thread does not keep the process alive: it begins a moment after it is asked, so that a short program ends before;
-at exit what has not begun is dropped, and what has stops at its next `go_on`. Only LLVM is waited for, which must not
-be torn down under a running thread.
+The thread does not keep the process alive: it begins a moment after it is asked, or when somebody hurries it because
+a function is called again, so that a short program, which calls once, ends before. At exit what has not begun is
+dropped, and what has stops at its next `go_on`. Only LLVM is waited for, which must not be torn down under a running
+thread.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 
-PATIENCE = 0.03
-"""Seconds before the first task begins."""
+PATIENCE = 0.25
+"""Seconds before the first task begins where nobody hurries."""
 
 
 class Stopped(BaseException):
@@ -64,7 +65,8 @@ class _Queue:
     def __init__(self) -> None:
         self.tasks: deque[Task] = deque()
         self.lock = threading.Lock()
-        self.ending = threading.Event()
+        self.hurry = threading.Event()
+        """Begin at once, now and from now on: the process lives on, or is ending."""
         self.thread: threading.Thread | None = None
         self.closed = False
 
@@ -78,7 +80,7 @@ class _Queue:
                 self.thread.start()
 
     def _work(self) -> None:
-        self.ending.wait(PATIENCE)
+        self.hurry.wait(PATIENCE)
         while True:
             with self.lock:
                 if not self.tasks or self.closed:
@@ -93,7 +95,7 @@ class _Queue:
             self.closed = True
             self.tasks.clear()
             thread = self.thread
-        self.ending.set()
+        self.hurry.set()
         if thread is not None:
             thread.join()
 
@@ -122,6 +124,11 @@ def go_on() -> None:
     """Raise Stopped in the background thread of a process that is ending; does nothing elsewhere."""
     if _queue.closed and threading.current_thread() is _queue.thread:
         raise Stopped
+
+
+def hurry() -> None:
+    """Let what waits begin: what is called a second time will be called again."""
+    _queue.hurry.set()
 
 
 def in_background(function: Callable[[], None]) -> Task:

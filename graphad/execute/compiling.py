@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphad.execute.choice import chosen
 from graphad.execute.executable import Executable
 from graphad.execute.state import resolve_updates
 from graphad.execute.tiers import UNFIT
+from graphad.ir.collector import collector_paused
 from graphad.ir.containers import Container, flatten, paths, unflatten
 from graphad.ir.errors import ExecutionError
 from graphad.ir.graph import Graph
@@ -26,12 +28,20 @@ SIGNATURES_KEPT = 64
 """Executables that a jitted function keeps for different signatures; the one used longest ago goes first."""
 
 
-def _default_pipeline(graph: Graph) -> Graph:
-    from graphad.passes import optimize
+def optimized(graph: Graph, executor: str | None, optimize: Callable[[Graph], Graph] | None = None) -> Graph:
+    """Return the graph after `optimize`, or after the default pipeline as far as `executor` needs it.
 
-    return optimize(graph)
+    Native code makes groups of its own, of all ops and not of elementwise ones alone.
+    """
+    if optimize is not None:
+        return optimize(graph)
+    from graphad.passes import PIPELINE, UNGROUPED
+    from graphad.passes import optimize as run_passes
+
+    return run_passes(graph, UNGROUPED if chosen(executor) == "native" else PIPELINE)
 
 
+@collector_paused()
 def compile(
     function: Graph | Callable[..., Any],
     *examples: Any,
@@ -69,7 +79,7 @@ def compile(
         TraceError, OpTypeError, ...: what tracing the function raises.
     """
     if isinstance(function, Graph):
-        graph = traced_and_optimized(function, examples, optimize)
+        graph = traced_and_optimized(function, examples, optimize, executor)
         made = Executable(graph, updates, state, executor, threads, memory)
         return made.wait() if wait else made
     traced = trace(function, *examples)
@@ -79,17 +89,20 @@ def compile(
         for position in resolve_updates(traced, updates):
             if not isinstance(leaves[position], TensorType):
                 first[traced.input_names[position]] = leaves[position]
-    graph = (optimize or _default_pipeline)(traced)
+    graph = optimized(traced, executor, optimize)
     made = Executable(graph, updates, _overlaid(graph, first, state or {}), executor, threads, memory)
     return made.wait() if wait else made
 
 
 def traced_and_optimized(
-    function: Graph | Callable[..., Any], examples: Sequence[Any], optimize: Callable[[Graph], Graph] | None
+    function: Graph | Callable[..., Any],
+    examples: Sequence[Any],
+    optimize: Callable[[Graph], Graph] | None,
+    executor: str | None = None,
 ) -> Graph:
     """Return a graph as `compile` takes it: itself, or a function traced and optimised with the default pipeline."""
     if not isinstance(function, Graph):
-        return (optimize or _default_pipeline)(trace(function, *examples))
+        return optimized(trace(function, *examples), executor, optimize)
     if examples:
         raise ExecutionError(f"graph {function.name!r} is compiled without examples: its types are known")
     return function if optimize is None else optimize(function)
@@ -212,6 +225,7 @@ class Jitted:
             self._latest = found, tuple(type(x) if type(x) in numbers else np.ndarray for x in leaves)
         return found
 
+    @collector_paused()
     def _compiled(self, bound: Bound, leaves: list[Any], container: Container) -> Executable:
         values, names, by_keyword = bound
         static = {k: a for k, a in enumerate(values) if k in self._static}
@@ -227,7 +241,7 @@ class Jitted:
             [name for k, name in enumerate(names) if k not in static]
         )
         traced = trace(positional, *unflatten(container, leaves), name=self._name)
-        graph = (self._optimize or _default_pipeline)(traced)
+        graph = optimized(traced, self._executor, self._optimize)
         return Executable(graph, None, None, self._executor, self._threads, self._memory)
 
     @property

@@ -6,7 +6,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from graphad.execute.state import State, call_graph_of, resolve_updates, result_
 from graphad.execute.tiers import UNFIT, Tiers
 from graphad.ir.collector import collector_paused
 from graphad.ir.errors import ExecutionError, SymbolicSizeError
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.plan.amounts import amount_bytes
 from graphad.plan.plan import Plan
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Memory:
     """What an Executable needs, in bytes: `arena`, `scratch` and `state` are held, `results` are made by each call.
 

@@ -1,4 +1,4 @@
-"""Opening small fused groups: the reference executor runs the ops inside them one by one.
+"""Groups of the reference executor: those on small arrays are opened, and the ops inside them run one by one.
 
 A group on large arrays runs block by block, so that its intermediates stay in cache and take a few blocks. On arrays no
 larger than a block there is nothing to gain: opened, the intermediates lie in the planned arena and the call costs
@@ -13,6 +13,19 @@ from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
 from graphad.ops.fused import BLOCK_BYTES, Fused
 from graphad.plan.buffers import byte_size
+
+
+def with_groups(graph: Graph) -> Graph:
+    """Return the static graph with `Fused` nodes, where an array is larger than a block; else itself.
+
+    For the first calls of a graph that the pipeline has left without groups because native code makes its own.
+    """
+    if all(byte_size(type_) <= BLOCK_BYTES for node in graph.nodes for type_ in node.types):
+        return graph
+    from graphad.passes.driver import Journal
+    from graphad.passes.fuse import fuse
+
+    return fuse.run(graph, Journal())
 
 
 def open_groups(graph: Graph) -> Graph:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from graphad.execute.opening import open_groups
+from graphad.execute.opening import open_groups, with_groups
 from graphad.ir.graph import Graph
 from graphad.plan.plan import Plan, plan
 
@@ -95,9 +95,12 @@ class Plans:
         return self.graph.bind(**dict(binding)) if binding else self.graph
 
     def _grouped(self, executor: str, graph: Graph) -> Graph:
-        """Return the static graph as the executor runs it: with the groups of ops that it computes together."""
+        """Return the static graph as the executor runs it: with the groups of ops that it computes together.
+
+        The pipeline makes the reference executor's groups where it is to run the graph for good.
+        """
         if executor == "reference":
-            return open_groups(graph)
+            return open_groups(graph if executor == self._executor else with_groups(graph))
         from graphad.execute.native.preparing import prepared
 
         return prepared(graph)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from graphad.execute.background import Task, in_background, whole
+from graphad.execute.background import Task, hurry, in_background, whole
 from graphad.execute.planning import Binding, Plans
 from graphad.execute.reference import Program
+from graphad.ir.collector import collector_paused
 from graphad.ir.containers import Container
 
 if TYPE_CHECKING:
@@ -75,13 +76,16 @@ class Tiers:
         return not self._native or (self._task is not None and self._task.finished)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """Run one call; the first begins to compile in the background when it has its results."""
+        """Run one call; when the first has its results, compiling is asked for, and the second hurries it."""
         if self.program is None:
             self.program = Program(self._plans.reference(self._binding), self._state)
         with self.alone():
             results = self.program.run(inputs)
-        if self._native and self._task is None:
-            self._task = in_background(self._compile)
+        if self._native:
+            if self._task is None:
+                self._task = in_background(self._compile)
+            elif not self._task.finished:
+                hurry()
         return results
 
     def apart(self) -> Program:
@@ -103,17 +107,21 @@ class Tiers:
             return
         if self._task is None:
             self._task = Task(self._compile)
-        self._task.run()
+        with collector_paused():
+            self._task.run()
         if self._task.error is not None:
             raise self._task.error
 
     def _compile(self) -> None:
         try:
             with whole:
-                from graphad.execute.native.program import NativeProgram
+                from graphad.execute.native.ahead import compiled_ahead
 
-                made = NativeProgram(self._plans.get(self._binding), self._state, self._threads)
-                straight = None if self._nesting is None else made.entry(*self._nesting, _unfit)
+                with compiled_ahead(self._threads):
+                    from graphad.execute.native.program import NativeProgram
+
+                    made = NativeProgram(self._plans.get(self._binding), self._state, self._threads)
+                    straight = None if self._nesting is None else made.entry(*self._nesting, _unfit)
         except Exception as error:
             warnings.warn(
                 f"native code for {self._plans.graph.name!r} failed, the reference executor goes on: "

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import graphad.ops as ops
 from graphad.ir.dims import Dim
 from graphad.ir.dims import product as size_product
@@ -165,6 +167,28 @@ def sum_of_pad(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor | None:
         return None
     low, high, interior = ([n for k, n in enumerate(each) if k not in axes] for each in (op.low, op.high, op.interior))
     return ops.pad(ops.reduce_sum(x, axes), low, high, interior)
+
+
+@rule(pattern(Sum, pattern(Matmul, a, b), axes=axes), complex_too=True)
+def sum_of_product(a: Tensor, b: Tensor, axes: tuple[int, ...], root: Tensor, uses: Any) -> Tensor | None:
+    """sum(a @ b, rows) -> sum(a, rows) @ b, sum(a @ b, columns) -> a @ sum(b, columns)."""
+    row, column = a.ndim - 2, a.ndim - 1
+    made = handle(root.value.node.inputs[0])
+    if made.dtype.kind == "b" or made.dtype == np.float16 or uses(made) != 1:
+        return None  # float16 ends at 65,504: a sum of many rows may be beyond it where no product is
+    m, k, n = a.shape[row], a.shape[column], b.shape[column]
+    rows, columns = (1 if row in axes else m), (1 if column in axes else n)
+    work = (a.size if row in axes else 0) + (b.size if column in axes else 0)
+    stack = a.shape[:row]
+    if not cheaper(work + 2 * size_product(stack) * rows * k * columns, 2 * made.size * k):
+        return None
+    if row in axes:
+        a = ops.reshape(ops.reduce_sum(a, [row]), (*stack, 1, k))
+    if column in axes:
+        b = ops.reshape(ops.reduce_sum(b, [column]), (*stack, k, 1))
+    rest = [axis for axis in axes if axis < row]
+    small = ops.matmul(a, b)
+    return ops.reshape(ops.reduce_sum(small, rest) if rest else small, root.shape)
 
 
 @rule((y + x) + x)

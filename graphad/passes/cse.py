@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from graphad.ir.emit import emission, handle
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Input
 from graphad.ir.node import Node, Value
-from graphad.ir.op import Elementwise
+from graphad.ir.op import Elementwise, Op
 from graphad.ops.shape import Reshape, reshape
-from graphad.passes.driver import Journal, Results, imitate, key_on, node_key, sweep
+from graphad.passes.driver import Journal, Results, columns_of_many, imitate, key_on, node_key, sweep
 
 
 class CommonSubexpressions:
@@ -28,6 +29,9 @@ class CommonSubexpressions:
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Merge equal nodes."""
+        columns = columns_of_many(graph)
+        if columns is not None and not columns.positions(_may_read_reshapes):
+            return graph
         first: dict[Any, Node] = {}
 
         def visit(node: Node) -> Results | None:
@@ -48,6 +52,11 @@ class CommonSubexpressions:
             return found
 
         return sweep(graph, visit)
+
+
+def _may_read_reshapes(cls: type[Op], operands: Sequence[type[Op]] | None) -> bool:
+    """Tell whether `before_reshape` may return something for a node of these classes of op and operands."""
+    return issubclass(cls, Elementwise) and (operands is None or Reshape in operands)
 
 
 def before_reshape(node: Node) -> tuple[Value, ...] | None:

@@ -11,17 +11,18 @@ import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graphad.ir.dims import recording
 from graphad.ir.emit import Emission, emitting, follow
 from graphad.ir.errors import GraphadError, PassError
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
-from graphad.passes.patterns import COMMUTATIVE, Matcher, OperandClasses
+from graphad.passes.columns import Columns, columns_of
+from graphad.passes.patterns import COMMUTATIVE, Application, Matcher, Order
 from graphad.passes.rules import Rule
 
 if TYPE_CHECKING:
@@ -31,9 +32,11 @@ REWRITES_OF_ONE_NODE = 1000
 """After this many rewrites that started at one node (and four for each node of the graph), rules run in a circle."""
 
 Results = tuple[Value, ...]
+Fired = tuple[str, Node, Value]
+"""The rule that fired, the node (with operands replaced), and the replacement."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Rewrite:
     """One step of the history: `rule` replaced `node` by `value`."""
 
@@ -56,14 +59,14 @@ class Rewrite:
         return f"{self.rule}: {self.before} -> {self.after}{where}"
 
 
-@dataclass
 class Journal:
     """What one run of a pass did: the rewrites in order, how often each rule fired, what became unreachable."""
 
-    rewrites: list[Rewrite] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    fast_math: bool = False
-    started: float = field(default_factory=time.perf_counter)
+    def __init__(self, fast_math: bool = False) -> None:
+        self.rewrites: list[Rewrite] = []
+        self.counts: Counter[str] = Counter()
+        self.fast_math = fast_math
+        self.started = time.perf_counter()
 
     def note(self, rule: str, node: Node, value: Value) -> None:
         """Record one rewrite."""
@@ -135,7 +138,7 @@ def imitate(here: Emission, node: Node) -> None:
     here.replica = node.replica
 
 
-@dataclass(frozen=True)
+@frozen
 class RewritePass:
     """A pass made of rules."""
 
@@ -166,6 +169,27 @@ def key_on(node: Node, inputs: tuple[Value, ...]) -> Any:
     return op_key(op), inputs, node.replica
 
 
+MANY = 1_000
+"""Nodes of a graph from which it pays to ask about all of them at once before going from one to the next."""
+
+
+def columns_of_many(graph: Graph) -> Columns | None:
+    """Return the columns of a big graph in which no two nodes compute the same; None for others."""
+    if len(graph.nodes) < MANY:
+        return None
+    columns = columns_of(graph)
+    if columns.repeated is None:
+        columns.repeated = columns.repeats(_own_key, lambda cls: cls.name in COMMUTATIVE)
+    return None if columns.repeated else columns
+
+
+def _own_key(node: Node) -> Any:
+    """Return what nodes that compute the same share beside their operands; inputs share nothing."""
+    if type(node.op) is Input:
+        return node
+    return (op_key(node.op), node.replica) if node.replica else op_key(node.op)
+
+
 _HASH_WITHOUT_ATTRIBUTES = Op.__hash__
 
 
@@ -179,38 +203,67 @@ class _Index:
     """Which rules to try on a node, by its op class and those of its operands: most fail on these already."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self.by_root: dict[type[Op], list[tuple[Rule, OperandClasses, Matcher]]] = {}
-        for rule in rules:
-            for cls, operands, matcher in rule.roots():
-                self.by_root.setdefault(cls, []).append((rule, operands, matcher))
+        self.rules = tuple(rules)
+        self.by_root: dict[type[Op], list[tuple[Rule, Order]]] = {}
         self.by_classes: dict[tuple[type[Op], ...], list[tuple[Rule, Matcher]]] = {}
+        self.by_classes_below: dict[tuple[Any, ...], list[tuple[Rule, Matcher]]] = {}
 
     def candidates(self, node: Node) -> list[tuple[Rule, Matcher]]:
         """Return the rules that may match a node, in their order, with the matchers to try."""
         root = type(node.op)
-        if root not in self.by_root:
-            return []
         if len(node.inputs) > MATCHED_OPERANDS:
             return self._fitting(root, [type(value[0].op) for value in node.inputs])
         classes = (root, *[type(value[0].op) for value in node.inputs])
         found = self.by_classes.get(classes)
         if found is None:
             found = self.by_classes[classes] = self._fitting(root, classes[1:])
+        return found if len(found) <= FEW_RULES else self._fitting_below(node, classes)
+
+    def _fitting_below(self, node: Node, classes: tuple[type[Op], ...]) -> list[tuple[Rule, Matcher]]:
+        """Return those of many rules that the classes of the operands' operands leave."""
+        below = [[type(value[0].op) for value in operand.inputs] for operand, _ in node.inputs]
+        if max(map(len, below)) > MATCHED_OPERANDS:
+            return self.by_classes[classes]
+        key = (classes, *map(tuple, below))
+        found = self.by_classes_below.get(key)
+        if found is None:
+            if len(self.by_classes_below) >= MOST_COMBINATIONS:
+                self.by_classes_below.clear()
+            found = self.by_classes_below[key] = [
+                (rule, order.matcher)
+                for rule, order in self._orders(classes[0])
+                if order.may_match(classes[1:]) and _may_match_below(order, below)
+            ]
         return found
 
+    def may_fire(self, root: type[Op], given: Sequence[type[Op]] | None) -> bool:
+        """Tell whether a rule may match a node of these classes of op and operands (None: whatever they are)."""
+        return any(given is None or order.may_match(given) for _, order in self._orders(root))
+
     def _fitting(self, root: type[Op], given: Sequence[type[Op]]) -> list[tuple[Rule, Matcher]]:
-        return [(rule, matcher) for rule, operands, matcher in self.by_root[root] if _fits(given, operands)]
+        return [(rule, order.matcher) for rule, order in self._orders(root) if order.may_match(given)]
+
+    def _orders(self, root: type[Op]) -> list[tuple[Rule, Order]]:
+        found = self.by_root.get(root)
+        if found is None:
+            found = self.by_root[root] = [(rule, order) for rule in self.rules for order in rule.orders_for(root)]
+        return found
 
 
 MATCHED_OPERANDS = 3
 """Operands up to which the rules to try are kept for each combination of op classes."""
+FEW_RULES = 3
+"""Rules to try from which it pays to look at the operands' operands before."""
+MOST_COMBINATIONS = 10_000
+"""Combinations of op classes for which the rules to try are kept."""
 
 
-def _fits(given: Sequence[type[Op]], operands: OperandClasses) -> bool:
-    if operands is None:
+def _may_match_below(order: Order, below: Sequence[Sequence[type[Op]]]) -> bool:
+    """Tell whether the operands of a node may be what a pattern wants, by the classes of their operands."""
+    if order.pattern.any_operands:
         return True
-    pairs = zip(given, operands, strict=False)
-    return len(given) == len(operands) and all(wanted is None or cls in wanted for cls, wanted in pairs)
+    parts = zip(order.pattern.operands, below, strict=True)
+    return all(Order(p).may_match(given) for p, given in parts if isinstance(p, Application))
 
 
 @functools.lru_cache(64)
@@ -236,21 +289,43 @@ class _Rewriter:
         self.settled: set[Node] = {v[0] for v in graph.inputs}
         self.final: dict[Node, Results] = {}
         self.known: dict[Any, Node] = {}
-        self.reads: Counter[Value] = Counter()
         self.counting = any("uses" in r.parameters for r in rules)
-        if self.counting:
-            self.reads.update(v for node in graph.nodes for v in node.inputs)
-            self.reads.update(graph.outputs)
+
+    @functools.cached_property
+    def reads(self) -> Counter[Value]:
+        """How many operands and outputs read each value."""
+        found: Counter[Value] = Counter()
+        found.update(v for node in self.graph.nodes for v in node.inputs)
+        found.update(self.graph.outputs)
+        return found
 
     def run(self) -> Graph:
         final = self.final
         with recording() as assumptions, emitting() as here:
             self.here = here
-            for node in self.graph.nodes[len(self.graph.inputs) :]:
-                self.normalise(node)
+            for node in self.unsettled():
+                fired = self.settle(node)
+                if fired is not None:
+                    self.normalise(node, fired)
         if not final:
             return self.graph
         return self.graph.with_outputs(latest(self.graph.outputs, final), assumptions=assumptions)
+
+    def unsettled(self) -> Sequence[Node]:
+        """Settle what comes before the first node that a rule fires on, or that repeats another; return the rest.
+
+        It looks at the nodes of a big graph that rules may fire on by their classes; in small ones, at each in turn.
+        """
+        nodes, start = self.graph.nodes, len(self.graph.inputs)
+        columns = columns_of_many(self.graph)
+        if columns is None:
+            return nodes[start:]
+        for at in columns.positions(self.index.may_fire):
+            if len(nodes[at].types) == 1 and self.fire(nodes[at]) is not None:
+                self.settled.update(nodes[start:at])
+                self.known.update([(node_key(node), node) for node in nodes[start:at]])
+                return nodes[at:]
+        return ()
 
     def replace(self, node: Node, results: Results) -> None:
         self.final[node] = results
@@ -258,11 +333,8 @@ class _Rewriter:
             for old, new in zip(node.outputs, results, strict=True):
                 self.reads[new] += self.reads[old]
 
-    def normalise(self, start: Node) -> None:
-        """Rewrite `start`, and the new nodes its replacements bring, until no rule fires on any of them."""
-        fired = self.settle(start)
-        if fired is None:
-            return
+    def normalise(self, start: Node, fired: Fired) -> None:
+        """Rewrite `start`, on which a rule has fired, and the new nodes its replacements bring, until none fires."""
         settled, final = self.settled, self.final
         trail, agenda = [fired[0]], [start, fired[2][0]]
         waiting: dict[Node, tuple[Node, Value]] = {start: fired[1:]}
@@ -284,28 +356,33 @@ class _Rewriter:
                 self.bound(trail, node, len(agenda))
                 agenda += unsettled
                 continue
-            fired = self.settle(node)
-            if fired is not None:
-                trail.append(fired[0])
+            again = self.settle(node)
+            if again is not None:
+                trail.append(again[0])
                 self.bound(trail, node, len(agenda))
-                waiting[node] = fired[1:]
-                agenda.append(fired[2][0])
+                waiting[node] = again[1:]
+                agenda.append(again[2][0])
 
-    def settle(self, node: Node) -> tuple[str, Node, Value] | None:
+    def settle(self, node: Node) -> Fired | None:
         """Settle a node whose operands are settled; where a rule fires, return its name, the node (with operands
         replaced) and the replacement instead.
         """
-        settled = self.settled
-        current = updated(node, self.final)
+        settled, final = self.settled, self.final
+        current = node
+        for value in node.inputs:
+            if value[0] in final:
+                current = node.with_inputs(latest(node.inputs, final))
+                break
         known = self.known.setdefault(node_key(current), current)
         if known is not current and known in settled:
             # The same computation stands there already. One node for both lets patterns see that they agree.
             settled.add(node)
             self.journal.counts["merge"] += 1
-            self.replace(node, self.final.get(known) or known.outputs)
+            self.replace(node, final.get(known) or known.outputs)
             return None
         fired = self.fire(current) if len(current.types) == 1 else None
         if fired is not None:
+            self.journal.note(fired[0], current, fired[1])
             return fired[0], current, fired[1]
         settled.add(node)
         if current is not node:
@@ -335,7 +412,6 @@ class _Rewriter:
                     f"{node.types[0]} to {value.type}; a rule must return a tensor of the type it replaces",
                     location=node.location,
                 )
-            self.journal.note(rule.name, node, value)
             return rule.name, value
         return None
 

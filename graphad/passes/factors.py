@@ -8,11 +8,11 @@ None where not every term has it. `stabilize` is the only user.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import graphad.ops as ops
 from graphad.ir.emit import handle
+from graphad.ir.frozen import frozen
 from graphad.ir.node import Value
 from graphad.ops.arithmetic import Add, Div, Mul, Neg, Sub
 from graphad.ops.reduction import Sum, kept_shape
@@ -27,7 +27,7 @@ Level: TypeAlias = str
 """Which shape a part of the tree has: "full" (that of x), "kept" (axes of size 1) or "reduced" (axes dropped)."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Frame:
     """The shape of x and the axes that a reduction drops: how "full", "kept" and "reduced" parts line up."""
 

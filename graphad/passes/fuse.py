@@ -8,10 +8,10 @@ memory traffic to save, and the graph reads better.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from graphad.ir.emit import emission, emit
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
@@ -87,7 +87,7 @@ def joins(node: Node, root: Node) -> bool:
     return node.types[0].shape == root.types[0].shape and node.replica == root.replica
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Member:
     """A node of a body: the node it is like, and its operands: positions of earlier members, or of parameters as
     ``-1 - position``.

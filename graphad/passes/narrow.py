@@ -13,7 +13,6 @@ fewer rows may round its last digits otherwise; all others here keep every bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +21,7 @@ import graphad.ops as ops
 from graphad.ir.dims import Dim, Size
 from graphad.ir.dims import product as size_product
 from graphad.ir.emit import apply, emission, handle
+from graphad.ir.frozen import frozen
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Value
 from graphad.ir.op import Elementwise
@@ -47,7 +47,7 @@ DEPTH = 8
 Uses: TypeAlias = Callable[[Tensor], int]
 
 
-@dataclass(frozen=True)
+@frozen
 class Range:
     """start:stop:step of an axis."""
 
@@ -56,7 +56,7 @@ class Range:
     step: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Positions:
     """Elements of an axis, at a vector of positions."""
 

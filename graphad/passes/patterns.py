@@ -11,22 +11,23 @@ Pattern expressions and their compilation to matchers may enter here; rules and 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphad.ir.emit import emitting
+from graphad.ir.frozen import field, frozen
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
-from graphad.ir.op import OPS, Op
+from graphad.ir.op import Op
 from graphad.ir.types import is_inexact
-from graphad.ops.arithmetic import PowerScalar
+from graphad.ops.arithmetic import Power, PowerScalar
 from graphad.ops.cast import Cast
 from graphad.ops.creation import full
 from graphad.ops.shape import BroadcastTo, Reshape, Transpose
+from graphad.tracing.coerce import op_of_ufunc
 
 COMMUTATIVE: frozenset[str] = frozenset(
     {
@@ -39,8 +40,6 @@ COMMUTATIVE: frozenset[str] = frozenset(
 Environment: TypeAlias = dict[str, Any]
 """What the variables of a pattern stand for: Values, NumPy scalars, attributes."""
 Matcher: TypeAlias = Callable[[Node], "Environment | None"]
-OperandClasses: TypeAlias = "tuple[frozenset[type[Op]] | None, ...] | None"
-"""The op classes that the operands of a node may have, None for any; None as a whole for any number of operands."""
 _Step: TypeAlias = Callable[[Value, Environment], bool]
 
 
@@ -99,7 +98,7 @@ class Pattern:
         return _ufunc(ufunc, *operands)
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Variable(Pattern):
     """Matches any value (made by one of the ops `among`, if given), or any attribute; the same variable again matches
     only the same one.
@@ -109,31 +108,31 @@ class Variable(Pattern):
     among: frozenset[type[Op]] | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Scalar(Pattern):
     """Matches a constant all of whose elements are one number; the rule gets that number as a NumPy scalar."""
 
     name: str
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Number(Pattern):
     """Matches a constant all of whose elements are `number`; 0.0 and -0.0 are two numbers (not for integers)."""
 
     number: float
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Application(Pattern):
-    """Matches an op of class `op` (a class of ops, or a ufunc) applied to operands, with attributes."""
+    """Matches an op of class `op`, or of one derived from it, applied to operands, with attributes."""
 
-    op: Any
+    op: type[Op]
     operands: tuple[Pattern, ...]
     attributes: dict[str, Any] = field(default_factory=dict)
     any_operands: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class _Exponent:
     """Matches the attribute of a `PowerScalar` as `pattern` would match a constant tensor of that number."""
 
@@ -163,7 +162,10 @@ def pattern(op: type[Op], *operands: Any, **attributes: Any) -> Application:
 
 
 def _ufunc(ufunc: np.ufunc, *operands: Any) -> Pattern:
-    return Application(ufunc, tuple(_pattern(x) for x in operands))
+    op = op_of_ufunc(ufunc)
+    if op is None:
+        raise TypeError(f"no op means np.{ufunc.__name__}, so a pattern cannot use it")
+    return Application(type(op), tuple([_pattern(x) for x in operands]))
 
 
 def _pattern(x: Any) -> Pattern:
@@ -248,53 +250,61 @@ def names_in(root: Pattern) -> list[str]:
     return list(found)
 
 
-def matchers(root: Application) -> list[tuple[type[Op], OperandClasses, Matcher]]:
-    """Compile a pattern: matchers for each op class that its root can be and each order of commutative operands.
+class Order:
+    """A pattern with its operands in one order. The matcher is compiled when a node comes that it may match."""
 
-    With each comes what can be told before it is called: the root's class, and the classes that the operands must have.
-    """
-    found: list[tuple[type[Op], OperandClasses, Matcher]] = []
-    for variant in _orders(root):
-        operands = None if variant.any_operands else tuple(map(_operand_classes, variant.operands))
-        matcher = _compile_root(variant)
-        found += [(cls, operands, matcher) for cls in _classes(variant.op)]
-    return found
+    __slots__ = ("_matcher", "pattern")
+
+    def __init__(self, pattern: Application) -> None:
+        self.pattern = pattern
+        self._matcher: Matcher | None = None
+
+    def may_match(self, operands: Sequence[type[Op]]) -> bool:
+        """Tell whether the operands of a node may be what the pattern wants, by the classes of their ops."""
+        wanted = self.pattern.operands
+        if self.pattern.any_operands:
+            return True
+        return len(operands) == len(wanted) and all(map(_may_be, wanted, operands))
+
+    @property
+    def matcher(self) -> Matcher:
+        """Return the function that tells what the variables stand for in a node, None where it does not match."""
+        if self._matcher is None:
+            self._matcher = _compile_root(self.pattern)
+        return self._matcher
 
 
-def _operand_classes(p: Pattern) -> frozenset[type[Op]] | None:
-    """Return the op classes of the values that a pattern can match; None for any."""
-    if isinstance(p, Variable):
-        return p.among
-    return frozenset(_classes(p.op)) if isinstance(p, Application) else UNIFORM
+def orders_for(root: Application, cls: type[Op]) -> list[Order]:
+    """Return a pattern in each order of commutative operands in which it may match a node of an op class."""
+    if not issubclass(cls, root.op) and not (root.op is Power and cls is PowerScalar):
+        return []
+    return [Order(variant) for variant in _orders(root) if issubclass(cls, variant.op)]
 
 
-def _classes(op: Any) -> list[type[Op]]:
-    if isinstance(op, np.ufunc):
-        from graphad.tracing.coerce import op_of_ufunc
-
-        known = op_of_ufunc(op)
-        if known is None:
-            raise TypeError(f"no op means np.{op.__name__}, so a pattern cannot use it")
-        return [type(known)]
-    return [cls for cls in OPS.values() if issubclass(cls, op)]
+def _may_be(p: Pattern, cls: type[Op]) -> bool:
+    """Tell whether a pattern may match a value made by an op of this class."""
+    if isinstance(p, Application):
+        return issubclass(cls, p.op)
+    among = p.among if isinstance(p, Variable) else UNIFORM
+    return among is None or cls in among
 
 
 def _orders(p: Pattern) -> Iterator[Any]:
     if not isinstance(p, Application):
         yield p
         return
-    if p.op is np.power and isinstance(p.operands[1], (Variable, Scalar, Number)):
+    if p.op is Power and isinstance(p.operands[1], (Variable, Scalar, Number)):
         # Tracing makes a number as exponent an attribute.
         base, exponent = p.operands
         for variant in _orders(base):
             yield Application(PowerScalar, (variant,), {"exponent": _Exponent(exponent)})
+    commutes = len(p.operands) == 2 and getattr(p.op, "name", None) in COMMUTATIVE
     for operands in product(*(list(_orders(x)) for x in p.operands)):
-        variant = replace(p, operands=operands)
-        yield variant
-        if len(operands) == 2 and all(cls.name in COMMUTATIVE for cls in _classes(p.op)):
+        yield Application(p.op, operands, p.attributes, p.any_operands)
+        if commutes:
             a, b = operands
             if a is not b:  # x * x has one order
-                yield replace(p, operands=(b, a))
+                yield Application(p.op, (b, a), p.attributes, p.any_operands)
 
 
 def _compile_root(root: Application) -> Matcher:
@@ -350,12 +360,12 @@ def _compile_scalar(name: str) -> _Step:
 
 
 def _compile_application(p: Application) -> _Step:
-    classes = frozenset(_classes(p.op))
+    cls = p.op
     matches = _compile_node(p)
 
     def step(value: Value, environment: Environment) -> bool:
         node = value[0]
-        return type(node.op) in classes and matches(node, environment)
+        return isinstance(node.op, cls) and matches(node, environment)
 
     return step
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from graphad.ir.collector import collector_paused
 from graphad.ir.errors import PassError
+from graphad.ir.frozen import frozen, replace
 from graphad.ir.graph import Graph
 from graphad.passes.algebra import algebra
 from graphad.passes.contract import contract
@@ -24,6 +24,9 @@ from graphad.passes.stabilize import stabilize
 PIPELINE: tuple[Pass, ...] = (fold, stabilize, cse, algebra, cse, contract, fuse)
 """The order: `stabilize` comes before any canonical form can hide its patterns."""
 
+UNGROUPED: tuple[Pass, ...] = PIPELINE[:-1]
+"""The same without groups, for an executor that makes its own."""
+
 PASSES: dict[str, Pass] = {each.name: each for each in (dce, *PIPELINE)}
 """Every pass by name."""
 
@@ -32,7 +35,7 @@ _extensions: dict[str, tuple[Rule, ...]] = {}
 PassLike: TypeAlias = "Pass | Rule | Callable[[Graph], Graph] | str"
 
 
-@dataclass(frozen=True)
+@frozen
 class FunctionPass:
     """A user's function from graph to graph, as a pass."""
 
@@ -44,7 +47,7 @@ class FunctionPass:
         return self.function(graph)
 
 
-@dataclass(frozen=True)
+@frozen
 class Recompute:
     """The pass that keeps a budget of memory (`graphad.plan.remat`)."""
 

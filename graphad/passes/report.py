@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from graphad.ir.counts import Counts, count
 from graphad.ir.dims import Dim
+from graphad.ir.frozen import field, frozen
 from graphad.ir.graph import Graph
 from graphad.passes.driver import Rewrite
 
@@ -25,7 +25,7 @@ class Counted:
         return count(self.graph)
 
 
-@dataclass(frozen=True)
+@frozen
 class PassReport:
     """What one pass did.
 
@@ -55,7 +55,7 @@ class PassReport:
         return self.output.counts
 
 
-@dataclass(frozen=True)
+@frozen
 class Report:
     """The passes of one `optimize`, in order; prints as a table."""
 

@@ -17,21 +17,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphad.ir.emit import handle
+from graphad.ir.frozen import frozen
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
-from graphad.passes.patterns import (
-    Application,
-    Environment,
-    Matcher,
-    OperandClasses,
-    Pattern,
-    matchers,
-    names_in,
-)
+from graphad.passes.patterns import Application, Environment, Order, Pattern, names_in, orders_for
 
 if TYPE_CHECKING:
     from graphad.tracing.tensor import Tensor
@@ -40,7 +32,7 @@ RULES: dict[str, Rule] = {}
 """Every rule by name."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Rule:
     """A named rewrite: a pattern and the function that gives the replacement.
 
@@ -61,9 +53,9 @@ class Rule:
     patterns: tuple[Application, ...]
     parameters: tuple[str, ...]
 
-    def roots(self) -> list[tuple[type[Op], OperandClasses, Matcher]]:
-        """Return which nodes to try the rule on (op class, classes of the operands), and how."""
-        return [item for alternative in self.patterns for item in matchers(alternative)]
+    def orders_for(self, cls: type[Op]) -> list[Order]:
+        """Return the patterns that may match a node of an op class."""
+        return [order for alternative in self.patterns for order in orders_for(alternative, cls)]
 
     def holds_for(self, node: Node, found: Environment) -> bool:
         """Tell whether the rule may be applied to these dtypes."""
@@ -117,15 +109,15 @@ def rule(
         alternatives = tuple(p for p in patterns if isinstance(p, Application))
         if not alternatives or len(alternatives) < len(patterns):
             raise ValueError(f"rule {name!r}: the root of a pattern must be an op")
-        parameters = tuple(inspect.signature(function).parameters)
+        parameters = _parameters(function)
         for alternative in alternatives:
             unknown = set(parameters) - set(names_in(alternative)) - {"root", "uses"}
             if unknown:
                 raise ValueError(
                     f"rule {name!r} asks for {', '.join(sorted(unknown))}, which its pattern does not capture"
                 )
-        lines = (inspect.getdoc(function) or "").strip().splitlines()
-        made = Rule(name, lines[0] if lines else "", fast_math, complex_too, function, alternatives, parameters)
+        text = (function.__doc__ or "").strip().partition("\n")[0].rstrip()
+        made = Rule(name, text, fast_math, complex_too, function, alternatives, parameters)
         RULES[name] = made
         if into is not None:
             from graphad.passes.pipeline import extend
@@ -134,6 +126,14 @@ def rule(
         return made
 
     return decorate
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    code = getattr(function, "__code__", None)
+    if code is None or hasattr(function, "__wrapped__"):
+        return tuple(inspect.signature(function).parameters)
+    names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return names
 
 
 def rules_in(namespace: dict[str, Any]) -> tuple[Rule, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 """Bytes of each unit, in small letters."""
 
-_AMOUNT = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+_AMOUNT = r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*"
 
 
 def amount_bytes(amount: Any) -> int:
@@ -20,7 +20,7 @@ def amount_bytes(amount: Any) -> int:
     Raises ValueError for what is no amount, or none above zero, and TypeError for what is neither number nor text.
     """
     if isinstance(amount, str):
-        found = _AMOUNT.fullmatch(amount)
+        found = re.fullmatch(_AMOUNT, amount)
         unit = UNITS.get(found[2].lower()) if found else None
         if found is None or unit is None:
             raise ValueError(

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from graphad.ir.errors import VerifyError
+from graphad.ir.frozen import frozen
 from graphad.plan.lifetimes import Lifetimes, live_bytes
 from graphad.plan.skyline import EFFORT, place_by_skyline
 
@@ -26,7 +26,7 @@ NEAR = 1_000
 """A top less than one part in so many above the lower bound is not searched on: it would take longer than it saves."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Arena:
     """Offsets into one block of memory.
 

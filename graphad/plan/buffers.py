@@ -7,13 +7,13 @@ in seconds. The number of a value is `number[node] + index`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
 from graphad.ir.errors import SymbolicSizeError
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
@@ -31,7 +31,7 @@ class Home(IntEnum):
     RESULT = 4
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Buffers:
     """The buffers of a graph.
 

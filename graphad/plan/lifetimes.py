@@ -11,11 +11,11 @@ the chain of steps that make it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
 from graphad.plan.buffers import Buffers, Home, find_buffers, last_reads
@@ -25,7 +25,7 @@ BEFORE = -1
 """The time of a copy that is made before the first step."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Copy:
     """Copy `value` to result or state `index` (by `home`) after step `step` (BEFORE; the number of steps for the end).
 
@@ -40,7 +40,7 @@ class Copy:
     buffer: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Lifetimes:
     """Where every value lies and when, short of the offsets.
 

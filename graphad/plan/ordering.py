@@ -14,7 +14,8 @@ are spent before, a beam search has the last word.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from graphad.ir.frozen import frozen
 
 BEAM = 8
 """States kept for each number of tasks that have run."""
@@ -35,7 +36,7 @@ _RUN_LENGTH = 6
 """Tasks that each wait for the one before, looked at for a free run."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Tasks:
     """Tasks and the memory they touch.
 
@@ -60,7 +61,7 @@ class Tasks:
     related: list[int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Ordering:
     """An order of tasks.
 
@@ -82,19 +83,31 @@ class Ordering:
         return self.peak == self.bound
 
 
-@dataclass(slots=True, eq=False)
 class _State:
     """A set of tasks that have run, as bits, what it has touched and holds, and how it was reached."""
 
-    done: int
-    ready: int
-    touched: int
-    held: int
-    peak: int
-    count: int
-    before: _State | None
-    ran: list[int]
-    pending: int = 0
+    __slots__ = ("before", "count", "done", "held", "peak", "pending", "ran", "ready", "touched")
+
+    def __init__(
+        self,
+        done: int,
+        ready: int,
+        touched: int,
+        held: int,
+        peak: int,
+        count: int,
+        before: _State | None,
+        ran: list[int],
+    ) -> None:
+        self.done = done
+        self.ready = ready
+        self.touched = touched
+        self.held = held
+        self.peak = peak
+        self.count = count
+        self.before = before
+        self.ran = ran
+        self.pending = 0
 
 
 def order_tasks(tasks: Tasks, known: Sequence[int], beam: int = BEAM, work: int = WORK) -> Ordering:
@@ -148,7 +161,7 @@ def peak_of(tasks: Tasks, order: Sequence[int]) -> int:
     return peak
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Need:
     """What must be held while `task` runs, whatever the order, and what must be as well once it has been touched.
 

@@ -10,11 +10,11 @@ lowest peak is kept, and never one above program order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 
 import numpy as np
 
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node
 from graphad.plan.buffers import Buffers, Home, find_buffers, is_step, last_reads
@@ -22,9 +22,11 @@ from graphad.plan.ordering import BEAM, WORK, Tasks, make_tasks, order_tasks, pe
 
 SEARCH_UP_TO = 2_000
 """Steps of a graph that is searched: beyond, only free moves, in linear time."""
+SEARCH_READS_UP_TO = 8 * SEARCH_UP_TO
+"""The same of the buffers that its steps read, each counted: the effort grows with them as well."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Schedule:
     """The computing nodes of `graph` in the order they run; arguments and constants are there before the first.
 
@@ -51,7 +53,7 @@ class Schedule:
         return [node.op.name for node in self.nodes]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Effort:
     """How much is done for a better order.
 
@@ -107,7 +109,8 @@ def schedule_with_buffers(graph: Graph, effort: Effort = THOROUGH) -> tuple[Sche
     program = program_order(graph)
     buffers = find_buffers(graph, program)
     moved = with_views_and_sources(buffers, free_moves(buffers))
-    if len(program) <= SEARCH_UP_TO and peak(buffers) >= effort.smallest:
+    small = len(program) <= SEARCH_UP_TO and len(buffers.reads) <= SEARCH_READS_UP_TO
+    if small and peak(buffers) >= effort.smallest:
         return _searched(buffers, moved, effort)
     if moved != list(range(len(program))):
         other = find_buffers(graph, tuple([program[k] for k in moved]))
@@ -141,7 +144,7 @@ def _searched(buffers: Buffers, moved: list[int], effort: Effort) -> tuple[Sched
     return Schedule(buffers.graph, tuple(best.steps), lowest, found.bound), best
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class ArenaTasks:
     """The steps of a graph as tasks over blocks of the arena; `steps` says which step each task is."""
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from graphad.ir.frozen import frozen
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -34,7 +35,7 @@ _MOVED = (-2.3, -0.5)  # share of buffers moved, as powers of ten
 _STEP = (-4.0, -1.2)  # how far, as a share of the lower bound, as powers of ten
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Problem:
     """Buffers over sections of time in which the same buffers live; sizes in units of their greatest common divisor.
 

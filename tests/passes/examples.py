@@ -220,6 +220,7 @@ EXAMPLES: dict[str, Example] = {
     "sum_of_broadcast": plain(lambda x: np.sum(np.broadcast_to(x, (3, 4)), axis=0), V),
     "sum_of_ones": plain(lambda x: np.sum(x, axis=0), ga.spec((1, 4))),
     "sum_sum": plain(lambda x: np.sum(np.sum(x, axis=0), axis=0), R),
+    "sum_of_product": plain(lambda x, y: np.sum(x @ y, axis=(0, 1)), ga.spec((2, 3, 4)), ga.spec((2, 4, 5))),
     "equal_terms": plain(lambda x, y: (y + x) + x, R, R),
     "one_more_term": plain(lambda x: x * 3 + x, R),
     "one_more_equal_term": plain(lambda x, y: (y + x * 3) + x, R, R),
