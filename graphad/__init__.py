@@ -5,8 +5,9 @@ Importing graphad loads nothing: each public name loads its room on first use, s
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from graphad.loading import homes_of, load_module, on_first_use
 
 __version__ = "0.1.0"
 
@@ -53,7 +54,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
 _MODULES = ("linalg", "nn", "numpy", "random", "special")
 """Modules of the package that are public by themselves."""
 
-_HOME = {name: module for module, names in _ROOMS.items() for name in names}
+_load = on_first_use(globals(), homes_of(_ROOMS))
 
 __all__ = [
     "EagerTensor",
@@ -118,14 +119,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"graphad.{name}")
-    module = _HOME.get(name)
-    if module is None:
-        raise AttributeError(f"module 'graphad' has no attribute {name!r}")
-    found = getattr(importlib.import_module(module), name)
-    globals()[name] = found
-    return found
+    return load_module(f"graphad.{name}") if name in _MODULES else _load(name)
 
 
 def __dir__() -> list[str]:

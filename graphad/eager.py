@@ -15,7 +15,6 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from graphad.autodiff.reverse import pullback
 from graphad.execute import compile as compile_graph
 from graphad.ir.emit import emit, emitting
 from graphad.ir.errors import DerivativeError, TraceError
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.location import user_location
@@ -48,7 +48,7 @@ OFTEN = 8
 """So many times the value of a structure is evaluated op by op before it is compiled."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Data(Constant):
     """The values of an eager tensor: a constant to a graph that captures it, an input to eager execution."""
 
@@ -300,7 +300,7 @@ def _cotangent(gradient: Any, of: Tensor) -> Array:
 # From what was recorded to graphs.
 
 
-@dataclass(frozen=True)
+@frozen
 class Recording:
     """What values depend on, down to where it is cut: `sources` (data, known values), `nodes` in creation order."""
 

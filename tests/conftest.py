@@ -16,3 +16,8 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ["GRAPHAD_EXECUTOR"] = os.environ.get("GRAPHAD_TEST_EXECUTOR", "reference")
 # Code that tests compile must not come from, or fill, the user's own cache.
 os.environ.setdefault("GRAPHAD_CACHE_DIR", tempfile.mkdtemp(prefix="graphad-test-cache-"))
+
+import graphad.ops  # noqa: E402  # after the settings
+
+# Families of ops load on first use; tests look ops up by name.
+graphad.ops.load_all()

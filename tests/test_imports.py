@@ -38,7 +38,9 @@ DOORS = {
     "ir/graph.py": "methods of Graph forward to the rooms above, importing on first use",
     "numpy/applying.py": "apply_along_axis is vmap of a function",
     "passes/pipeline.py": "optimize(memory_budget=) ends with the planner's recomputation",
-    "plan/plan.py": "Plan.to_svg draws itself",
+    "execute/curve.py": "RematCurve.to_svg draws itself",
+    "plan/plan.py": "Plan.to_svg, Plan.live_svg and Plan.peak_svg draw themselves",
+    "plan/savings.py": "Savings.to_svg draws itself",
     "tracing/tensor.py": "Tensor.at and __array_namespace__ hand out graphad.numpy, and eager evaluates what is known",
 }
 """Files that may import upwards inside functions, and why."""
@@ -98,3 +100,62 @@ def test_importing_graphad_loads_numpy_and_nothing_heavy() -> None:
 def test_every_public_name_resolves() -> None:
     for name in graphad.__all__:
         assert getattr(graphad, name) is not None
+
+
+NEEDLESS = (
+    *("dataclasses", "copy", "json", "decimal", "unittest", "urllib", "asyncio", "importlib.metadata", "concurrent"),
+    *("llvmlite", "scipy", "networkx", "graphad.view", "graphad.nn", "graphad.files", "graphad.eager"),
+    *("graphad.ir.parser", "graphad.ir.printer", "graphad.ir.verify", "graphad.autodiff.custom", "graphad.random"),
+    *("graphad.autodiff.jacobians", "graphad.autodiff.check", "graphad.plan.remat", "graphad.execute.native"),
+    *("graphad.numpy.quantiles", "graphad.numpy.untraceable", "graphad.ops.fourier", "graphad.ops.sorting"),
+    *("graphad.ops.convolution", "graphad.ops.special", "graphad.linalg", "graphad.special"),
+)
+"""Modules that the first gradient of a small network has no use for."""
+
+FIRST_GRADIENT = """
+import numpy as np, sys
+before = set(sys.modules)
+import graphad as ga
+def loss(w1, w2, x, y):
+    return np.mean((np.tanh(x @ w1) @ w2 - y) ** 2)
+arrays = np.ones((6, 4)), np.ones((4, 1)), np.ones((3, 6)), np.ones((3, 1))
+ga.jit(ga.value_and_grad(loss, argnums=(0, 1)), executor="reference")(*arrays)
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_a_first_gradient_loads_what_it_needs() -> None:
+    done = subprocess.run([sys.executable, "-c", FIRST_GRADIENT], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "graphad.autodiff.reverse" in loaded
+    assert not set(NEEDLESS) & set(loaded)
+
+
+EVERY_MEANING = """
+import numpy as np
+import graphad as ga
+from graphad.tracing.protocols import FUNCTIONS, meaning
+ga.Tensor
+alone = {name: meaning(getattr(np, name)) for name in ("mean", "power", "sign", "matmul", "einsum", "around", "amax")}
+from graphad.numpy.homes import load_all
+load_all()
+print([name for name, found in alone.items() if found is None or found is not FUNCTIONS[getattr(np, name)]])
+"""
+
+
+def test_a_meaning_is_found_without_loading_the_others() -> None:
+    done = subprocess.run([sys.executable, "-c", EVERY_MEANING], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names_of_lazy_packages_resolve() -> None:
+    import graphad.autodiff
+    import graphad.execute
+    import graphad.numpy
+    import graphad.ops
+
+    for package in (graphad.autodiff, graphad.execute, graphad.ops):
+        assert all(getattr(package, name) is not None for name in package.__all__)
+    for name in dir(graphad.numpy):
+        getattr(graphad.numpy, name)
+    assert callable(graphad.numpy.einsum) and callable(graphad.ops.cast)

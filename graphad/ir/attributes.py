@@ -7,7 +7,6 @@ other value (a Python function in a custom rule) is opaque: it can be shown, not
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import types
 import typing
@@ -17,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from graphad.ir.dims import Dim, Size
+from graphad.ir.frozen import MISSING, fields
 from graphad.ir.graph import Graph
 from graphad.ir.op import OPS, Op
 from graphad.ir.types import DType, TensorType
@@ -38,19 +38,6 @@ _KINDS: tuple[tuple[type, Kind], ...] = (
     (tuple, "tuple"),
     (np.ndarray, "array"),
     (Graph, "graph"),
-)
-
-# Modules that define ops and are not loaded by `import graphad`.
-_MODULES_WITH_OPS = (
-    "graphad.ops",
-    "graphad.tracing",
-    "graphad.numpy",
-    "graphad.autodiff",
-    "graphad.passes",
-    "graphad.nn",
-    "graphad.special",
-    "graphad.random",
-    "graphad.linalg",
 )
 
 
@@ -83,8 +70,8 @@ def _fields(cls: type[Op]) -> tuple[tuple[str, Any], ...]:
         return known
     found = tuple(
         (field.name, field.default)
-        for field in dataclasses.fields(cls)
-        if field.init and (field.compare or field.default is dataclasses.MISSING)
+        for field in fields(cls)
+        if field.init and (field.compare or field.default is MISSING)
     )
     return _known_fields.setdefault(cls, found)
 
@@ -103,15 +90,9 @@ def find_op(name: str) -> type[Op]:
     """Return the op class of a printed name; loads graphad's own modules that define ops where needed."""
     found = OPS.get(name)
     if found is None and name.isidentifier():
-        for module in _MODULES_WITH_OPS:
-            try:
-                importlib.import_module(module)
-            except ModuleNotFoundError as missing:
-                if missing.name != module:
-                    raise
-            found = OPS.get(name)
-            if found is not None:
-                break
+        importlib.import_module("graphad.ops").load_all()
+        importlib.import_module("graphad.autodiff.custom_ops")
+        found = OPS.get(name)
     if found is None or found.name == "input":
         raise AttributeFault(f"there is no op named {name!r}")
     return found
@@ -151,7 +132,7 @@ def make_op(cls: type[Op], given: Mapping[str, Any]) -> Op:
         if not conforms(value, expected[name]):
             raise AttributeFault(f"attribute {name!r} of op {cls.name} cannot be a {kind_of(value)}")
     for name, default in _fields(cls):
-        if default is dataclasses.MISSING and name not in given:
+        if default is MISSING and name not in given:
             raise AttributeFault(f"op {cls.name} needs the attribute {name!r}")
     try:
         return cls(**given)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+MANY: Final = 200_000
+"""Objects made during a pause from which they count as old at its end, without being looked at."""
 
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
     """Pause Python's cycle collector inside.
 
-    A big graph is millions of objects that stay; each full collection looks at all of them again. Blocks may nest and
-    run in several threads: the one that found the collector on turns it on again.
+    A big graph is millions of objects that stay; each full collection looks at all of them again, and the first one
+    after the pause would. Blocks may nest and run in several threads: the one that found the collector on turns it on
+    again.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -20,4 +25,8 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            if gc.get_count()[0] > MANY and not gc.get_freeze_count():
+                # Into the permanent generation and out again into the oldest: no object is touched.
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

@@ -10,13 +10,12 @@ What the leaves are is the caller's business. All walks are iterative.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from graphad.ir.errors import ContainerError
+from graphad.ir.frozen import field, frozen, replace
 
 Kind = Literal["none", "tuple", "list", "dict", "namedtuple", "dataclass", "custom"]
 Result = TypeVar("Result")
@@ -28,7 +27,7 @@ MAX_LEAVES = 1_000_000
 KEYED = frozenset({"dict", "namedtuple", "dataclass"})
 
 
-@dataclass(frozen=True)
+@frozen
 class Leaf:
     """The place of one leaf."""
 
@@ -36,7 +35,7 @@ class Leaf:
         return "*"
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Branch:
     """A container of containers.
 
@@ -134,7 +133,7 @@ class Record:
     __hash__ = None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True)
+@frozen
 class _CustomClass:
     flatten: Callable[[Any], tuple[Iterable[object], Any]]
     unflatten: Callable[[Any, Sequence[object]], Any]
@@ -178,7 +177,7 @@ def flatten(obj: object, is_leaf: Callable[[object], bool]) -> tuple[list[object
         if len(top.done) == len(top.values):
             stack.pop()
             inside.discard(id(top.obj))
-            branch = dataclasses.replace(top.branch, children=tuple(top.done))
+            branch = replace(top.branch, children=tuple(top.done))
             if not stack:
                 return leaves, branch
             stack[-1].done.append(branch)
@@ -198,14 +197,14 @@ def flatten(obj: object, is_leaf: Callable[[object], bool]) -> tuple[list[object
         inside.add(id(child))
 
 
-@dataclass
 class _Opened:
     """A container whose children are being flattened."""
 
-    obj: object
-    branch: Branch
-    values: list[object]
-    done: list[Container] = field(default_factory=list)
+    def __init__(self, obj: object, branch: Branch, values: list[object]) -> None:
+        self.obj = obj
+        self.branch = branch
+        self.values = values
+        self.done: list[Container] = []
 
 
 def _open(obj: object, outside: list[_Opened]) -> tuple[Branch, list[object]]:
@@ -229,7 +228,7 @@ def _open(obj: object, outside: list[_Opened]) -> tuple[Branch, list[object]]:
         if any(key != key for key in obj):
             raise ContainerError(f"a dict key that is not equal to itself (nan) at {_path_text(outside)}")
         return Branch("dict", keys=tuple(obj)), list(obj.values())
-    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+    if hasattr(cls, "__dataclass_fields__"):
         keys, static_names = _dataclass_fields(cls)
         static_values = tuple((name, getattr(obj, name)) for name in static_names)
         values = [getattr(obj, name) for name in keys]
@@ -242,6 +241,8 @@ def _open(obj: object, outside: list[_Opened]) -> tuple[Branch, list[object]]:
 
 def _dataclass_fields(cls: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of the init fields of a dataclass: those that are children, and the static ones."""
+    import dataclasses  # loaded already, with the class
+
     made = [f for f in dataclasses.fields(cls) if f.init]
     children = tuple(f.name for f in made if not f.metadata.get("static", False))
     return children, tuple(f.name for f in made if f.metadata.get("static", False))
@@ -348,7 +349,7 @@ def _fits(cls: type, branch: Branch) -> bool:
     if branch.kind == "namedtuple":
         # `_make` of a class that only looks like a namedtuple could be anything.
         return issubclass(cls, tuple) and vars(cls).get("_fields", getattr(cls, "_fields", None)) == branch.keys
-    if not dataclasses.is_dataclass(cls):
+    if not hasattr(cls, "__dataclass_fields__"):
         return False
     return _dataclass_fields(cls) == (branch.keys, tuple(name for name, _ in branch.static))
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from graphad.ir.dims import Dim, Size
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input, SizeValue
 from graphad.ir.node import Node
@@ -18,7 +18,7 @@ from graphad.ir.types import TensorType
 LEAVES = (Input, Constant, SizeValue)
 
 
-@dataclass(frozen=True)
+@frozen
 class Counts:
     """What a graph costs.
 

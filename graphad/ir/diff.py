@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphad.ir.attributes import attributes, kind_of
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Input
 from graphad.ir.node import Node, Value
@@ -24,7 +24,7 @@ Operands = tuple[tuple[int, int], ...]
 Names = dict[Node, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
+@frozen
 class Change:
     """A node that is in both graphs, and what differs: texts such as ``axes: (0,) -> (1,)``."""
 
@@ -33,7 +33,7 @@ class Change:
     differences: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class GraphDiff:
     """What differs between the graphs `a` and `b`; prints as lines with ``-`` (only in a), ``+`` (only in b), ``~``.
 

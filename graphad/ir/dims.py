@@ -19,11 +19,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Literal, NoReturn, TypeAlias, cast
 
 from graphad.ir.errors import SymbolicSizeError
+from graphad.ir.frozen import field, frozen
 from graphad.ir.location import Location, is_internal, user_location
 from graphad.ir.polynomials import (
     ONE,
@@ -157,7 +157,7 @@ class Size:
 Dim: TypeAlias = int | Size
 
 
-@dataclass(frozen=True)
+@frozen
 class Assumption:
     """``left relation right``, which a decision took for granted at the user's line `location`."""
 

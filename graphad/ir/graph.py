@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ import numpy as np
 from graphad.ir.containers import Container, Leaf
 from graphad.ir.dims import Assumption, Dim, is_static, names, recording, substitute
 from graphad.ir.errors import LeakError, SymbolicSizeError
+from graphad.ir.frozen import field, fields, frozen, replace
 from graphad.ir.leaf import Input
 from graphad.ir.node import Node, Value
 from graphad.ir.types import TensorType
@@ -45,7 +44,7 @@ def reachable(values: Iterable[Value]) -> list[Node]:
     return found
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False, weakref_slot=True)
+@frozen(slots=True, eq=False, repr=False, weakref_slot=True)
 class Graph:
     """A function as a directed acyclic graph; immutable.
 
@@ -181,8 +180,9 @@ class Graph:
 
     def with_report(self, report: Report) -> Graph:
         """Return the same graph with a report of how it was made."""
-        made = copy.copy(self)  # not made anew: its nodes are known
-        object.__setattr__(made, "report", report)
+        made = object.__new__(Graph)  # not made anew: its nodes are known
+        for each in fields(Graph):
+            object.__setattr__(made, each.name, report if each.name == "report" else getattr(self, each.name))
         return made
 
     @property

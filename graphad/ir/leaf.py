@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphad.ir.dims import Dim, static
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Op
 from graphad.ir.samples import sample
 from graphad.ir.types import DType, TensorType, type_of
@@ -15,7 +15,7 @@ from graphad.ir.types import DType, TensorType, type_of
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Input(Op):
     """An argument of the graph. Two inputs are two values even if all attributes agree.
 
@@ -33,7 +33,7 @@ class Input(Op):
         return self.type
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Constant(Op):
     """A read-only array, equal by content (the same bits, dtype and shape)."""
 
@@ -70,7 +70,7 @@ class Constant(Op):
         return self.array
 
 
-@dataclass(frozen=True)
+@frozen
 class SizeValue(Op):
     """A size as a scalar value: what ``x.shape[0]`` means inside arithmetic. Binding makes it a number."""
 

@@ -10,9 +10,10 @@ import contextlib
 import functools
 import linecache
 import sys
-from dataclasses import dataclass
 
 import numpy
+
+from graphad.ir.frozen import frozen
 
 # Slices rather than pathlib, whose import would cost every user 4 ms.
 _INTERNAL_ROOTS = (
@@ -24,7 +25,7 @@ _INTERNAL_ROOTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Location:
     """A line of user code: `file` (as Python knows it), `line` (from 1), `text` (kept only when loaded or parsed)."""
 

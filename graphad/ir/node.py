@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import FrozenInstanceError
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from graphad.ir.frozen import refuse
 from graphad.ir.location import Location
 from graphad.ir.types import TensorType
 
@@ -80,10 +80,10 @@ class Node(_OpenNode):
         return made  # type: ignore[return-value]
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise FrozenInstanceError(f"a node cannot be changed (it was asked to set {name!r})")
+        refuse(f"a node cannot be changed (it was asked to set {name!r})")
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise FrozenInstanceError(f"a node cannot be changed (it was asked to delete {name!r})")
+        refuse(f"a node cannot be changed (it was asked to delete {name!r})")
 
     def __reduce__(self) -> tuple[type[Node], tuple[object, ...]]:
         return Node, (self.op, self.inputs, self.types, self.location, self.scope, self.role, self.replica)

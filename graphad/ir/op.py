@@ -9,10 +9,8 @@ the lower-case functions of `graphad.ops`.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,6 +18,7 @@ import numpy as np
 from graphad.ir.dims import Dim, Size, substitute
 from graphad.ir.emit import apply
 from graphad.ir.errors import DerivativeError, fail
+from graphad.ir.frozen import fields, frozen, replace
 from graphad.ir.samples import Sample
 from graphad.ir.types import DType, TensorType, kind_of
 
@@ -40,7 +39,7 @@ OPS: dict[str, type[Op]] = {}
 """Every concrete op class by its printed name; the parser and the op table read it."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Op:
     """One kind of operation. Subclasses are frozen dataclasses whose fields are the attributes.
 
@@ -69,7 +68,9 @@ class Op:
         if abstract:
             return
         if "name" not in cls.__dict__:
-            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+            name = cls.__name__
+            small = name.lower()
+            cls.name = small if name[1:] == small[1:] else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
         registered = OPS.get(cls.name)
         # `dataclass(slots=True)` makes the class twice; a second class of another module is a clash.
         if registered is not None and registered.__module__ != cls.__module__:
@@ -125,15 +126,22 @@ class Op:
         """Return the graphs among the attributes (loops, calls, fused bodies)."""
         return ()
 
+    def part(self, results: tuple[int, ...]) -> tuple[Op, tuple[int, ...]] | None:
+        """Return an op that gives only these results, the same to the bit, and which operands it takes; None if none.
+
+        Recomputation uses it: not all that a node gives need be wanted again.
+        """
+        return None
+
     def bind(self, binding: Mapping[str, Dim]) -> Op:
         """Substitute symbolic sizes in the attributes."""
         changes = {}
-        for field in dataclasses.fields(self):
+        for field in fields(type(self)):
             old = getattr(self, field.name)
             new = _bind_attribute(old, binding)
             if new is not old:
                 changes[field.name] = new
-        return dataclasses.replace(self, **changes) if changes else self
+        return replace(self, **changes) if changes else self
 
     @classmethod
     def has_rule(cls, rule: str) -> bool:

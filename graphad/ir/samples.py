@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from graphad.ir.frozen import field, frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class Operand:
     """A random operand: `shape`, `dtype`, and the open interval its elements lie in."""
 
@@ -92,7 +93,7 @@ def booleans(*shape: int) -> Operand:
     return Operand(shape, "bool")
 
 
-@dataclass(frozen=True)
+@frozen
 class Sample:
     """Operands and attributes of one application of an op.
 
@@ -112,3 +113,19 @@ def sample(
 ) -> Sample:
     """Describe one application of an op: operands, then attributes by keyword."""
     return Sample(operands, attributes, symbolic or {}, smooth)
+
+
+class _Late:
+    def __init__(self, make: Callable[[], tuple[Sample, ...]]) -> None:
+        self._make = make
+        self._made: tuple[Sample, ...] | None = None
+
+    def __get__(self, instance: object, owner: type) -> tuple[Sample, ...]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+
+def late(make: Callable[[], tuple[Sample, ...]]) -> Any:
+    """Return an op's `samples` that are made when they are first asked for: those that take graphs cost something."""
+    return _Late(make)

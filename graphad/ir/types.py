@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphad.ir.dims import Dim, is_static, product
 from graphad.ir.errors import MissingExtraError
+from graphad.ir.frozen import frozen
 
 DType = np.dtype[Any]
 
@@ -110,12 +110,24 @@ def finfo(dtype: DType) -> Any:
     return np.finfo(dtype)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class TensorType:
     """The type of a value: `dtype` and `shape`; prints as ``f64[8,5]``, ``f32[batch,4]``, ``i64[]``."""
 
     dtype: DType
     shape: tuple[Dim, ...]
+
+    # Written out: tracing compares types at every node.
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, TensorType):
+            return NotImplemented
+        return self.dtype == other.dtype and self.shape == other.shape
+
+    def __hash__(self) -> int:
+        return hash((self.dtype, self.shape))
 
     @property
     def ndim(self) -> int:

@@ -7,13 +7,13 @@ labels that both have and the result keeps, its inner axis is the labels that bo
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.dims import Dim, names, product, substitute
 from graphad.ir.errors import SymbolicSizeError
+from graphad.ir.frozen import frozen
 from graphad.tracing.tensor import Tensor
 
 Label = Hashable
@@ -25,7 +25,7 @@ NOMINAL = 64
 """What a symbolic size counts as where orders are compared."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Term:
     """A tensor with a distinct label for each axis."""
 

@@ -7,7 +7,6 @@ An index becomes a `Place`: a slice of every axis, new axes, and index tensors o
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 import graphad.ops as ops
 from graphad.ir.dims import Dim, Size, at_least, is_static, static
 from graphad.ir.errors import OutOfBoundsError
+from graphad.ir.frozen import frozen
 from graphad.numpy.arguments import elements, here, refuse, untraceable
 from graphad.numpy.shaping import flipped
 from graphad.ops.slicing import strided_size
@@ -26,7 +26,7 @@ _INDEX = np.dtype(np.int64)
 _FORMS = "integers, slices, None, ..., integer arrays and boolean masks"
 
 
-@dataclass(frozen=True)
+@frozen
 class Span:
     """A slice of one axis, bounds resolved: ``start:stop:step`` with a positive step, then reversed if asked."""
 
@@ -41,7 +41,7 @@ class Span:
         return strided_size(self.stop - self.start, self.step)
 
 
-@dataclass(frozen=True)
+@frozen
 class Place:
     """Where an index points in a tensor.
 

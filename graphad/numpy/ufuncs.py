@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 import graphad.ops as ops
-from graphad.ir.op import OPS, Elementwise
+from graphad.ir.op import Elementwise
 from graphad.numpy.arguments import untraceable
 from graphad.numpy.reductions import all, any, cumsum, max, min, prod, sum
-from graphad.tracing.coerce import as_tensor
+from graphad.tracing.coerce import as_tensor, op_of_ufunc, ops_of_ufuncs
 from graphad.tracing.protocols import call_ufunc, implements_method
 from graphad.tracing.tensor import Tensor
 
@@ -54,18 +54,21 @@ def function_of(ufunc: np.ufunc, op: Elementwise) -> Function:
     return function
 
 
+_made: dict[np.ufunc, Function] = {}
+
+
+def ufunc_function(name: str) -> Function | None:
+    """Return the function of the ufunc that NumPy has under a name; None where no elementwise op means it."""
+    ufunc = getattr(np, name)
+    op = op_of_ufunc(ufunc)
+    return None if op is None else _made.setdefault(ufunc, function_of(ufunc, op))
+
+
 def ufunc_functions() -> dict[str, Function]:
     """Return the function of every ufunc that an elementwise op means, under all of NumPy's names for it."""
-    found: dict[str, Function] = {}
-    for cls in OPS.values():
-        ufunc = getattr(cls, "ufunc", None)
-        if issubclass(cls, Elementwise) and isinstance(ufunc, np.ufunc) and hasattr(np, ufunc.__name__):
-            found.setdefault(ufunc.__name__, function_of(ufunc, cls()))
-    for name in (*ALIASES, *ALIASES.values()):
-        ufunc = getattr(np, name, None)
-        if isinstance(ufunc, np.ufunc) and ufunc.__name__ in found:
-            found.setdefault(name, found[ufunc.__name__])
-    return found
+    names = [ufunc.__name__ for ufunc in ops_of_ufuncs() if hasattr(np, ufunc.__name__)]
+    names += [name for name in (*ALIASES, *ALIASES.values()) if isinstance(getattr(np, name, None), np.ufunc)]
+    return {name: found for name in names if (found := ufunc_function(name)) is not None}
 
 
 # Ufunc methods: the reduction of the same meaning.

@@ -35,7 +35,5 @@ def _refusal(name: str, cure: str) -> Any:
     return refuse
 
 
-def register() -> None:
-    """Make each of these functions an error that says what to do instead."""
-    for name, cure in CURES.items():
-        implements_newer(name)(_refusal(name, cure))
+for _name, _cure in CURES.items():
+    implements_newer(_name)(_refusal(_name, _cure))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import graphad.ops as ops
+from graphad.ir.frozen import frozen
 from graphad.ir.types import is_inexact
 from graphad.numpy.arguments import inverse, refuse
 from graphad.numpy.indexing import Place, locate, read, view
@@ -17,7 +17,7 @@ from graphad.tracing.coerce import as_tensor, constant
 from graphad.tracing.tensor import Tensor
 
 
-@dataclass(frozen=True)
+@frozen
 class At:
     """What ``x.at`` is: index it with whatever x can be indexed with."""
 
@@ -27,7 +27,7 @@ class At:
         return Elements(self.tensor, locate(self.tensor, index))
 
 
-@dataclass(frozen=True)
+@frozen
 class Elements:
     """The elements of a tensor at an index; each method gives a new tensor with them changed.
 

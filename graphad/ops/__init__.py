@@ -1,113 +1,157 @@
 """Every primitive op, one class each, by family; lower-case functions apply them to tensors.
 
-The functions here take tensors of the right types; NumPy's promotion and broadcasting stand in `graphad.tracing`.
-Linear algebra (`solving`, `factorization`, `spectral`, `matrix_functions`) is loaded on first use, and not named here.
+The functions here take tensors of the right types; NumPy's promotion and broadcasting stand in `graphad.tracing`. Each
+name loads its family on first use. Linear algebra and special functions are not named here: see `OTHERS`.
 """
 
-from graphad.ops.arithmetic import (
-    absolute,
-    add,
-    cbrt,
-    ceil,
-    copysign,
-    div,
-    floor,
-    floor_divide,
-    fmod,
-    gcd,
-    heaviside,
-    hypot,
-    lcm,
-    mul,
-    neg,
-    nextafter,
-    power,
-    remainder,
-    rint,
-    sign,
-    spacing,
-    sqrt,
-    sub,
-    trunc,
-)
-from graphad.ops.cast import cast
-from graphad.ops.comparison import (
-    bitwise_and,
-    bitwise_count,
-    bitwise_or,
-    bitwise_xor,
-    equal,
-    greater,
-    greater_equal,
-    invert,
-    isfinite,
-    isinf,
-    isnan,
-    left_shift,
-    less,
-    less_equal,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    not_equal,
-    right_shift,
-    signbit,
-)
-from graphad.ops.complex_parts import complex_of, conj, imag_part, real_part
-from graphad.ops.control import stop_gradient
-from graphad.ops.convolution import conv
-from graphad.ops.creation import full, iota, ones, zeros
-from graphad.ops.cumulative import cumsum, exclusive_prod
-from graphad.ops.fourier import fft, half_spectrum, irfft, rfft
-from graphad.ops.fused import Fused
-from graphad.ops.indexing import gather, scatter_add, scatter_set
-from graphad.ops.joining import concatenate, stack
-from graphad.ops.product import matmul, matrix_transpose
-from graphad.ops.recurrence import cummax, cummin, cumprod, recurrence
-from graphad.ops.reduction import (
-    argmax,
-    argmin,
-    reduce_all,
-    reduce_any,
-    reduce_max,
-    reduce_min,
-    reduce_prod,
-    reduce_sum,
-)
-from graphad.ops.selection import fmax, fmin, maximum, minimum, where
-from graphad.ops.shape import broadcast_shapes, broadcast_to, flip, reshape, transpose
-from graphad.ops.slicing import pad, slice_, update_slice
-from graphad.ops.sorting import argpartition, argsort, searchsorted, sort, take_along
-from graphad.ops.transcendental import (
-    arccos,
-    arccosh,
-    arcsin,
-    arcsinh,
-    arctan,
-    arctan2,
-    arctanh,
-    cos,
-    cosh,
-    deg2rad,
-    erf,
-    erfc,
-    exp,
-    exp2,
-    expit,
-    expm1,
-    log,
-    log1p,
-    log2,
-    log10,
-    logaddexp,
-    logaddexp2,
-    rad2deg,
-    sin,
-    sinh,
-    tan,
-    tanh,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphad.loading import homes_of, load_module, on_first_use
+from graphad.ops.cast import cast  # at once: the module has the name of the function
+
+if TYPE_CHECKING:
+    from graphad.ops.arithmetic import (
+        absolute,
+        add,
+        cbrt,
+        ceil,
+        copysign,
+        div,
+        floor,
+        floor_divide,
+        fmod,
+        gcd,
+        heaviside,
+        hypot,
+        lcm,
+        mul,
+        neg,
+        nextafter,
+        power,
+        remainder,
+        rint,
+        sign,
+        spacing,
+        sqrt,
+        sub,
+        trunc,
+    )
+    from graphad.ops.comparison import (
+        bitwise_and,
+        bitwise_count,
+        bitwise_or,
+        bitwise_xor,
+        equal,
+        greater,
+        greater_equal,
+        invert,
+        isfinite,
+        isinf,
+        isnan,
+        left_shift,
+        less,
+        less_equal,
+        logical_and,
+        logical_not,
+        logical_or,
+        logical_xor,
+        not_equal,
+        right_shift,
+        signbit,
+    )
+    from graphad.ops.complex_parts import complex_of, conj, imag_part, real_part
+    from graphad.ops.control import stop_gradient
+    from graphad.ops.convolution import conv
+    from graphad.ops.creation import full, iota, ones, zeros
+    from graphad.ops.cumulative import cumsum, exclusive_prod
+    from graphad.ops.fourier import fft, half_spectrum, irfft, rfft
+    from graphad.ops.fused import Fused
+    from graphad.ops.indexing import gather, scatter_add, scatter_set
+    from graphad.ops.joining import concatenate, stack
+    from graphad.ops.product import matmul, matrix_transpose
+    from graphad.ops.recurrence import cummax, cummin, cumprod, recurrence
+    from graphad.ops.reduction import (
+        argmax,
+        argmin,
+        reduce_all,
+        reduce_any,
+        reduce_max,
+        reduce_min,
+        reduce_prod,
+        reduce_sum,
+    )
+    from graphad.ops.selection import fmax, fmin, maximum, minimum, where
+    from graphad.ops.shape import broadcast_shapes, broadcast_to, flip, reshape, transpose
+    from graphad.ops.slicing import pad, slice_, update_slice
+    from graphad.ops.sorting import argpartition, argsort, searchsorted, sort, take_along
+    from graphad.ops.transcendental import (
+        arccos,
+        arccosh,
+        arcsin,
+        arcsinh,
+        arctan,
+        arctan2,
+        arctanh,
+        cos,
+        cosh,
+        deg2rad,
+        erf,
+        erfc,
+        exp,
+        exp2,
+        expit,
+        expm1,
+        log,
+        log1p,
+        log2,
+        log10,
+        logaddexp,
+        logaddexp2,
+        rad2deg,
+        sin,
+        sinh,
+        tan,
+        tanh,
+    )
+
+# fmt: off
+_NAMES = {
+    "arithmetic":
+        "absolute add cbrt ceil copysign div floor floor_divide fmod gcd heaviside hypot lcm mul neg nextafter power "
+        "remainder rint sign spacing sqrt sub trunc",
+    "comparison":
+        "bitwise_and bitwise_count bitwise_or bitwise_xor equal greater greater_equal invert isfinite isinf isnan "
+        "left_shift less less_equal logical_and logical_not logical_or logical_xor not_equal right_shift signbit",
+    "complex_parts": "complex_of conj imag_part real_part",
+    "control": "stop_gradient",
+    "convolution": "conv",
+    "creation": "full iota ones zeros",
+    "cumulative": "cumsum exclusive_prod",
+    "fourier": "fft half_spectrum irfft rfft",
+    "fused": "Fused",
+    "indexing": "gather scatter_add scatter_set",
+    "joining": "concatenate stack",
+    "product": "matmul matrix_transpose",
+    "recurrence": "cummax cummin cumprod recurrence",
+    "reduction": "argmax argmin reduce_all reduce_any reduce_max reduce_min reduce_prod reduce_sum",
+    "selection": "fmax fmin maximum minimum where",
+    "shape": "broadcast_shapes broadcast_to flip reshape transpose",
+    "slicing": "pad slice_ update_slice",
+    "sorting": "argpartition argsort searchsorted sort take_along",
+    "transcendental":
+        "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cos cosh deg2rad erf erfc exp exp2 expit expm1 log "
+        "log1p log2 log10 logaddexp logaddexp2 rad2deg sin sinh tan tanh",
+}
+# fmt: on
+"""The names by family."""
+
+OTHERS = (
+    "eigen", "factorization", "gamma_sample", "incomplete", "matrix_functions", "normal", "philox", "solving",
+    "special", "spectral", "windows",
+)  # fmt: skip
+"""The families whose functions other rooms bring to people."""
 
 __all__ = [
     "Fused",
@@ -238,3 +282,13 @@ __all__ = [
     "where",
     "zeros",
 ]
+
+__getattr__ = on_first_use(
+    globals(), homes_of({f"{__name__}.{family}": names.split() for family, names in _NAMES.items()})
+)
+
+
+def load_all() -> None:
+    """Load every family, for whoever asks what ops there are."""
+    for family in (*_NAMES, *OTHERS):
+        load_module(f"{__name__}.{family}")

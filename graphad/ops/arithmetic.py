@@ -7,13 +7,13 @@ with y the result, or `partials(a, b, y)` for two operands.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Elementwise, function_of
 from graphad.ir.samples import booleans, complex_, integers, real, sample
 from graphad.ir.types import DType, TensorType, is_complex, is_inexact, real_dtype
@@ -162,7 +162,7 @@ class Cbrt(Elementwise):
         return (1 / (3 * y * y),)
 
 
-@dataclass(frozen=True)
+@frozen
 class PowerScalar(Elementwise):
     """y = x^exponent for a fixed number: what `x ** 3` means (NumPy's value, bit for bit).
 

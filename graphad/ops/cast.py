@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphad.ir.emit import apply
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Linear
 from graphad.ir.samples import booleans, complex_, integers, real, sample
 from graphad.ir.types import DType, TensorType, is_inexact
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Cast(Linear):
     """x in another dtype, as `astype` converts it; of a complex number, a real dtype keeps the real part.
 

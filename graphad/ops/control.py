@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphad.ir.emit import apply
+from graphad.ir.frozen import frozen
 from graphad.ir.op import General
 from graphad.ir.samples import integers, real, sample
 from graphad.ir.types import TensorType
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class StopGradient(General):
     """y = x, as a constant to every derivative."""
 

@@ -6,7 +6,6 @@ How it is computed with NumPy stands in `convolution_numpy.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from graphad.ir.dims import Dim, at_least, divides, equal, product, static
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Bilinear
 from graphad.ir.samples import complex_, integers, real, sample
 from graphad.ir.types import TensorType
@@ -37,7 +37,7 @@ def dilated(n: Dim, step: int) -> Dim:
     return (n - 1) * step + 1
 
 
-@dataclass(frozen=True)
+@frozen
 class Conv(Bilinear):
     """y[n,o,t] = sum over i, k of x'[n, i, t*stride + k*dilation] w[o,i,k], where x' is x spread out and padded.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from graphad.ir.dims import Dim, at_least, static
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.leaf import Constant
 from graphad.ir.op import General
 from graphad.ir.samples import sample
@@ -26,7 +26,7 @@ POSITION = np.dtype(np.int64)
 """The dtype of positions along an axis."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Iota(General):
     """y = position along `axis`: ``y[..., k, ...] = k``."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from graphad.ir.dims import Dim
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import General, Linear
 from graphad.ir.samples import complex_, integers, real, sample
 from graphad.ir.types import TensorType, kind_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Cumsum(Linear):
     """Running sum along one axis: ``y[k] = x[0] + ... + x[k]``; backwards: ``y[k] = x[k] + ... + x[-1]``."""
 
@@ -66,7 +66,7 @@ class Cumsum(Linear):
         return operands[0].size
 
 
-@dataclass(frozen=True)
+@frozen
 class ExclusiveProd(General):
     """Product of all other elements along one axis: ``y[k] = x[0] ... x[k-1] x[k+1] ... x[-1]``.
 

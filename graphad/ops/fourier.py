@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from graphad.ir.dims import Dim, Size, at_least, equal, product, static
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.leaf import SizeValue
 from graphad.ir.op import Linear
 from graphad.ir.samples import complex_, real, sample
@@ -46,7 +46,7 @@ def _operations(type_: TensorType, axes: Sequence[int]) -> Dim:
     return math.ceil(5 * steps) * product(type_.shape)
 
 
-@dataclass(frozen=True)
+@frozen
 class Fft(Linear):
     """y[k] = sum over j of x[j] e^(-2 pi i jk/n) along each of `axes`; `inverse`: e^(+2 pi i jk/n)."""
 
@@ -85,7 +85,7 @@ class Fft(Linear):
         return _operations(operands[0], self.axes)
 
 
-@dataclass(frozen=True)
+@frozen
 class Rfft(Linear):
     """y[k] = sum over j of x[j] e^(-2 pi i jk/n) along `axis` for real x and k = 0 ... n // 2."""
 
@@ -122,7 +122,7 @@ class Rfft(Linear):
         return _operations(operands[0], (self.axis,)) // 2
 
 
-@dataclass(frozen=True)
+@frozen
 class Irfft(Linear):
     """y[j] = sum over k of x[k] e^(2 pi i jk/n) along `axis`, of n = `size` real numbers, x being half their spectrum.
 

@@ -6,13 +6,13 @@ derivatives are again these ops; how they are computed, and how accurately, stan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Elementwise, function_of
 from graphad.ir.samples import real, sample
 from graphad.ir.types import TensorType
@@ -31,7 +31,7 @@ Array = np.ndarray[Any, Any]
 SINGLE = "float32"
 
 
-@dataclass(frozen=True)
+@frozen
 class GammaTail(Elementwise):
     """y = d^order P(a, x) / da^order / (x p(x)) of a and log x: P and p the gamma distribution's function and density.
 
@@ -65,7 +65,7 @@ class GammaTail(Elementwise):
         return gamma_tail_of(self.order + 1, a, log_x) - y * by_shape, density - y * (a - exp(log_x))
 
 
-@dataclass(frozen=True)
+@frozen
 class BetaTail(Elementwise):
     """y = d^(i+j) I_x(a, b) / da^i db^j / (x (1 - x) p(x)) of a, b and log(x / (1 - x)), p the beta density."""
 

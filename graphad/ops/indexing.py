@@ -8,7 +8,6 @@ an IndexError. Other forms of indexing are written with these by the array names
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from graphad.ir.dims import Dim
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Linear, Op
 from graphad.ir.samples import booleans, integers, real, sample
 from graphad.ir.types import TensorType
@@ -61,7 +61,7 @@ def _batched_indices(size: Dim, batched: Sequence[bool], indices: Sequence[Tenso
     return [iota(common[0].shape, 0, POSITION), *common]
 
 
-@dataclass(frozen=True)
+@frozen
 class Gather(Linear):
     """y = x[i, j, ...]: the parts of x at the index tensors; operands are x and the indices."""
 
@@ -108,7 +108,7 @@ class Gather(Linear):
         return gather(x, spread(size, batched[1:], indices))
 
 
-@dataclass(frozen=True)
+@frozen
 class Scatter(Op, abstract=True):
     """The type rule and batching of the ops that write; operands are x, the updates v, and the indices."""
 
@@ -166,7 +166,7 @@ _SCATTER_SAMPLES = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class ScatterAdd(Scatter, Linear):
     """y = x, with each update added to the part at its address; updates at one address add up."""
 
@@ -183,7 +183,7 @@ class ScatterAdd(Scatter, Linear):
         return operands[1].size
 
 
-@dataclass(frozen=True)
+@frozen
 class ScatterSet(Scatter, Linear):
     """y = x, with each update in place of the part at its address; of updates at one address the last stays."""
 

@@ -7,7 +7,6 @@ so that every executor and platform gives the same bits. All else that is random
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from graphad.ir.dims import Dim, at_least, static
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import General
 from graphad.ir.samples import integers, sample
 from graphad.ir.types import DType, TensorType
@@ -52,7 +52,7 @@ def philox(key: Array, low: Array, high: Array) -> tuple[Array, Array]:
     return c0 | c1 << _HALF, c2 | c3 << _HALF
 
 
-@dataclass(frozen=True)
+@frozen
 class PhiloxBits(General):
     """y = random bits of a key and a 128-bit counter (low, high): blocks of Philox4x32-10 at counter, counter + 1, ...
 

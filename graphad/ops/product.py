@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from graphad.ir.dims import Dim, equal
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Bilinear
 from graphad.ir.samples import booleans, complex_, integers, real, sample
 from graphad.ir.types import TensorType, kind_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Matmul(Bilinear):
     """y[..., i, j] = sum over k of a[..., i, k] b[..., k, j]; leading axes are equal (`Tensor` broadcasts them)."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from graphad.ir.dims import Dim
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import General
 from graphad.ir.samples import booleans, complex_, integers, real, sample
 from graphad.ir.types import TensorType, is_inexact
@@ -58,7 +58,7 @@ def advanced(x: Tensor, axis: int) -> Tensor:
     return pad(between(x, axis, 1, n), [0] * x.ndim, high)
 
 
-@dataclass(frozen=True)
+@frozen
 class Recurrence(General):
     """y[k] = a[k] y[k-1] + b[k] along one axis, y[-1] = 0; operands a and b.
 
@@ -124,7 +124,7 @@ class Recurrence(General):
         return 2 * results[0].size
 
 
-@dataclass(frozen=True)
+@frozen
 class Running(General, abstract=True):
     """y[k] = x[0] o ... o x[k] along one axis, for the ufunc o."""
 

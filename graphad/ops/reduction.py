@@ -7,7 +7,6 @@ puts before it), except `ArgMax` and `ArgMin`, which give positions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from graphad.ir.dims import Dim, at_least
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import General, Linear, Op
 from graphad.ir.samples import booleans, complex_, integers, real, sample
 from graphad.ir.types import TensorType, kind_of
@@ -43,10 +43,10 @@ def kept_shape(shape: Sequence[Dim], axes: Sequence[int]) -> tuple[Dim, ...]:
 
 def spread_over(y: Tensor, shape: Sequence[Dim], axes: Sequence[int]) -> Tensor:
     """Return the result y of a reduction repeated along the reduced `axes` of `shape`."""
-    return broadcast_to(reshape(y, kept_shape(shape, axes)), shape)
+    return broadcast_to(reshape(y, kept_shape(shape, axes)) if y.ndim else y, shape)
 
 
-@dataclass(frozen=True)
+@frozen
 class Reduction(Op, abstract=True):
     """y = x[0] o x[1] o ... over `axes`, for the binary ufunc o."""
 
@@ -92,7 +92,7 @@ def refuse_empty(x: TensorType, axes: Sequence[int]) -> None:
             fail(f"axis {axis} of {x} is empty, and there is no result for no elements")
 
 
-@dataclass(frozen=True)
+@frozen
 class Sum(Reduction, Linear):
     """y = sum of x over `axes`, in x's dtype; 0 for no elements."""
 
@@ -113,7 +113,7 @@ class Sum(Reduction, Linear):
         return spread_over(g, x.shape, self.axes)
 
 
-@dataclass(frozen=True)
+@frozen
 class Prod(Reduction, General):
     """y = product of x over `axes`, in x's dtype; 1 for no elements.
 
@@ -164,7 +164,7 @@ def _count(shape: Sequence[Dim], axes: Sequence[int]) -> Dim:
     return count
 
 
-@dataclass(frozen=True)
+@frozen
 class Extremum(Reduction, General, abstract=True):
     """Max and Min: NaN wins, as in NumPy; equal extreme elements share the gradient evenly.
 
@@ -202,7 +202,7 @@ class Extremum(Reduction, General, abstract=True):
         return chosen, reduce_sum(cast(chosen, x.dtype), self.axes)
 
 
-@dataclass(frozen=True)
+@frozen
 class Max(Extremum):
     """y = largest element of x over `axes`; NaN where there is one."""
 
@@ -220,7 +220,7 @@ class Max(Extremum):
     )
 
 
-@dataclass(frozen=True)
+@frozen
 class Min(Extremum):
     """y = smallest element of x over `axes`; NaN where there is one."""
 
@@ -236,7 +236,7 @@ class Min(Extremum):
     )
 
 
-@dataclass(frozen=True)
+@frozen
 class Any_(Reduction, General):
     """y = whether some element over `axes` is true; false for no elements."""
 
@@ -251,7 +251,7 @@ class Any_(Reduction, General):
     )
 
 
-@dataclass(frozen=True)
+@frozen
 class All(Reduction, General):
     """y = whether every element over `axes` is true; true for no elements."""
 
@@ -266,7 +266,7 @@ class All(Reduction, General):
     )
 
 
-@dataclass(frozen=True)
+@frozen
 class ExtremePosition(General, abstract=True):
     """ArgMax and ArgMin: the first of equal elements; the first NaN, where there is one."""
 
@@ -291,7 +291,7 @@ class ExtremePosition(General, abstract=True):
         return operands[0].size
 
 
-@dataclass(frozen=True)
+@frozen
 class ArgMax(ExtremePosition):
     """y = position of the largest element of x along `axis`."""
 
@@ -311,7 +311,7 @@ class ArgMax(ExtremePosition):
         np.argmax(x, axis=self.axis, out=out[0])
 
 
-@dataclass(frozen=True)
+@frozen
 class ArgMin(ExtremePosition):
     """y = position of the smallest element of x along `axis`."""
 

@@ -6,7 +6,6 @@ Ops whose result is one operand rearranged may enter here; cutting and joining s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from graphad.ir.dims import Dim, at_least, equal, is_one, product, static
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Linear
 from graphad.ir.samples import booleans, integers, real, sample
 from graphad.ir.types import TensorType
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Reshape(Linear):
     """The same elements in row-major order under another shape."""
 
@@ -63,7 +63,7 @@ class Reshape(Linear):
         return reshape(x, (x.shape[0], *self.shape))
 
 
-@dataclass(frozen=True)
+@frozen
 class Transpose(Linear):
     """Permute axes: axis k of the result is axis ``permutation[k]`` of x."""
 
@@ -94,7 +94,7 @@ class Transpose(Linear):
         return transpose(x, (0, *(axis + 1 for axis in self.permutation)))
 
 
-@dataclass(frozen=True)
+@frozen
 class BroadcastTo(Linear):
     """Repeat along new leading axes and along axes of size 1, by NumPy's rule."""
 
@@ -136,7 +136,7 @@ class BroadcastTo(Linear):
         return broadcast_to(aligned, (x.shape[0], *self.shape))
 
 
-@dataclass(frozen=True)
+@frozen
 class Flip(Linear):
     """The same elements in reverse order along `axes`."""
 

@@ -6,7 +6,6 @@ Bounds are resolved, ``0 <= start <= stop <= size``, and may be symbolic; steps 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from graphad.ir.dims import Dim, Size, at_least, divides, names, static, substitute
 from graphad.ir.emit import apply
 from graphad.ir.errors import SymbolicSizeError, fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Linear
 from graphad.ir.samples import booleans, integers, real, sample
 from graphad.ir.types import TensorType
@@ -65,7 +65,7 @@ def _index(starts: Sequence[Dim], stops: Sequence[Dim], steps: Sequence[int]) ->
     )
 
 
-@dataclass(frozen=True)
+@frozen
 class Slice(Linear):
     """y = x[start:stop:step] on every axis."""
 
@@ -112,7 +112,7 @@ def padded_size(n: Dim, low: Dim, high: Dim, interior: int) -> Dim:
     return low + high + n + (0 if n == 0 else (n - 1) * interior)
 
 
-@dataclass(frozen=True)
+@frozen
 class Pad(Linear):
     """x among zeros: `low` before, `high` after it and `interior` between neighbours, on every axis."""
 
@@ -168,7 +168,7 @@ class Pad(Linear):
         return pad(x, (0, *self.low), (0, *self.high), (0, *self.interior))
 
 
-@dataclass(frozen=True)
+@frozen
 class UpdateSlice(Linear):
     """y = x, with v in place of x[start:stop:step]."""
 

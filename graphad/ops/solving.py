@@ -7,7 +7,6 @@ nonlinear least squares problems whose variables separate", 1973 (pseudo-inverse
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from graphad.ir.dims import Dim, equal
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import add_all, function_of
 from graphad.ir.samples import complex_, real, sample, well_conditioned
 from graphad.ir.types import TensorType
@@ -115,7 +115,7 @@ class Solve(System):
         return a.size * a.shape[-1] + 2 * b.size * a.shape[-1]
 
 
-@dataclass(frozen=True)
+@frozen
 class TriangularSolve(System):
     """x with t x = b, where only one triangle of a is read as t: the lower one if `lower`, its diagonal 1 if `unit`.
 
@@ -213,7 +213,7 @@ class Inv(AdjointPaired):
         return 2 * operands[0].size * operands[0].shape[-1]
 
 
-@dataclass(frozen=True)
+@frozen
 class Pinv(AdjointPaired):
     """x = the Moore-Penrose inverse of a; singular values up to `cutoff` times the largest count as 0.
 

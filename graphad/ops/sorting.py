@@ -5,7 +5,6 @@ Ops that compare elements to place them may enter here. NaN counts as larger tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from graphad.ir.dims import Dim, Size, at_least, static
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import General
 from graphad.ir.samples import booleans, integers, real, sample
 from graphad.ir.types import TensorType
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Sort(General):
     """The elements along one axis in ascending order; equal ones keep their order, as far as derivatives go."""
 
@@ -79,7 +79,7 @@ def comparisons(x: TensorType, axis: int) -> Dim:
     return x.size * (1 if isinstance(n, Size) else max(1, n.bit_length()))
 
 
-@dataclass(frozen=True)
+@frozen
 class ArgSort(General):
     """Positions along one axis of the elements in ascending order; equal ones keep their order."""
 
@@ -110,7 +110,7 @@ class ArgSort(General):
         return comparisons(operands[0], self.axis)
 
 
-@dataclass(frozen=True)
+@frozen
 class ArgPartition(General):
     """Positions along one axis, arranged so that those at `kth` are where sorting would put them.
 
@@ -145,7 +145,7 @@ class ArgPartition(General):
         return operands[0].size
 
 
-@dataclass(frozen=True)
+@frozen
 class SearchSorted(General):
     """How many elements of the sorted a are smaller than v; with `or_equal`, smaller or equal.
 

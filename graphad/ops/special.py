@@ -8,13 +8,13 @@ What belongs to the normal distribution stands in `normal.py`, incomplete integr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Elementwise, function_of
 from graphad.ir.samples import real, sample
 from graphad.ir.types import TensorType
@@ -62,7 +62,7 @@ class Digamma(ScipyUfunc):
         return (polygamma(1, x),)
 
 
-@dataclass(frozen=True)
+@frozen
 class Polygamma(Elementwise):
     """y = the order-th derivative of digamma, (-1)^(order+1) order! zeta(order + 1, x), for order >= 1."""
 
@@ -169,7 +169,7 @@ class Beta(ScipyUfunc):
         return y * (digamma(a) - both), y * (digamma(b) - both)
 
 
-@dataclass(frozen=True)
+@frozen
 class BesselI(Elementwise):
     """y = I_order(x), the modified Bessel function of the first kind, for order >= 0.
 
@@ -206,7 +206,7 @@ class BesselI(Elementwise):
         return (0.5 * (bessel_i(self.order - 1, x) + bessel_i(self.order + 1, x)),)
 
 
-@dataclass(frozen=True)
+@frozen
 class BesselIe(Elementwise):
     """y = e^-|x| I_order(x), which does not overflow; the derivative of |x| at 0 counts as 0."""
 

@@ -16,7 +16,6 @@ phases as they are: derivatives are right for what does not depend on them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ import numpy as np
 from graphad.ir.dims import Dim, at_least
 from graphad.ir.emit import apply_all
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import add_all, function_of
 from graphad.ir.samples import positive_definite, real, sample, well_conditioned
 from graphad.ir.types import TensorType, real_dtype
@@ -60,7 +60,7 @@ def _values(a: TensorType, shape: tuple[Dim, ...]) -> TensorType:
     return TensorType(real_dtype(a.dtype), shape)
 
 
-@dataclass(frozen=True)
+@frozen
 class Eigh(AdjointPaired):
     """w, v = eigenvalues, ascending, and eigenvectors (columns) of symmetric matrices.
 
@@ -162,7 +162,7 @@ class Eigvalsh(AdjointPaired):
         return 2 * operands[0].size * operands[0].shape[-1]
 
 
-@dataclass(frozen=True)
+@frozen
 class Svd(AdjointPaired):
     """u, s, vh = reduced singular value decomposition of matrices, s descending: ``(u * s) @ vh = a``.
 

@@ -7,7 +7,6 @@ over. Padding is not part of these ops.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from graphad.ir.dims import Dim, at_least, product, static
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.op import General, Linear, Op
 from graphad.ir.samples import complex_, integers, real, sample
 from graphad.ir.types import TensorType, is_complex
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Window(Op, abstract=True):
     """What ops on windows share: attributes, the result's shape, and batching."""
 
@@ -173,7 +173,7 @@ class WindowMin(WindowExtreme):
     samples = _SAMPLES + _TIES
 
 
-@dataclass(frozen=True)
+@frozen
 class WindowPosition(Window, General):
     """y = position in the flattened x of the first largest (or smallest) element of each window; of the first NaN."""
 

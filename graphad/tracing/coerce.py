@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -13,7 +14,7 @@ from graphad.ir.emit import apply, emission
 from graphad.ir.errors import OpTypeError, RuleViolation, TraceError
 from graphad.ir.leaf import Constant, SizeValue
 from graphad.ir.location import user_location
-from graphad.ir.op import OPS, Elementwise
+from graphad.ir.op import Elementwise
 from graphad.ir.types import DType, as_dtype, is_inexact
 from graphad.ops import broadcast_shapes, broadcast_to, cast, stack
 from graphad.ops import power as raise_to
@@ -156,16 +157,38 @@ def result_dtype(ufunc: np.ufunc, *operands: Any) -> DType:
     return _result_dtype(ufunc, kinds) or _undefined(ufunc.__name__, kinds)
 
 
+_FAMILIES = ("arithmetic", "comparison", "selection", "transcendental")
+"""The families of ops that mean ufuncs."""
 _OP_OF_UFUNC: dict[np.ufunc, Elementwise] = {}
+_read: set[str] = set()
 
 
 def op_of_ufunc(ufunc: np.ufunc) -> Elementwise | None:
-    """Return the elementwise op that means `ufunc`, or None."""
-    if not _OP_OF_UFUNC:
-        for cls in OPS.values():
-            if issubclass(cls, Elementwise) and isinstance(getattr(cls, "ufunc", None), np.ufunc):
-                _OP_OF_UFUNC.setdefault(cls.ufunc, cls())
-    return _OP_OF_UFUNC.get(ufunc)
+    """Return the elementwise op that means `ufunc`, or None; loads families until one has it."""
+    found = _OP_OF_UFUNC.get(ufunc)
+    for family in _FAMILIES:
+        if found is not None:
+            break
+        if family not in _read:
+            _read_family(family)
+            found = _OP_OF_UFUNC.get(ufunc)
+    return found
+
+
+def _read_family(family: str) -> None:
+    """Enter the ops of a family by their ufuncs."""
+    module = importlib.import_module(f"graphad.ops.{family}")
+    for cls in vars(module).values():
+        if isinstance(cls, type) and issubclass(cls, Elementwise) and isinstance(getattr(cls, "ufunc", None), np.ufunc):
+            _OP_OF_UFUNC.setdefault(cls.ufunc, cls())
+    _read.add(family)
+
+
+def ops_of_ufuncs() -> dict[np.ufunc, Elementwise]:
+    """Return the elementwise op of every ufunc that one means."""
+    for family in _FAMILIES:
+        _read_family(family)
+    return _OP_OF_UFUNC
 
 
 def elementwise(op: Elementwise, *operands: Any) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,10 @@ from graphad.ir.errors import TraceError
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.location import user_location
 from graphad.ir.node import Node
-from graphad.ir.op import OPS, Elementwise
 from graphad.ops import cast
 from graphad.ops.shape import BroadcastTo
-from graphad.tracing.coerce import binary, elementwise, is_operand, number_if_weak, op_of_ufunc, power, reflected
-from graphad.tracing.protocols import UFUNCS, call_ufunc
+from graphad.tracing.coerce import binary, is_operand, number_if_weak, op_of_ufunc, power, reflected
+from graphad.tracing.protocols import call_ufunc
 from graphad.tracing.tensor import Number, Tensor
 
 BINARY: dict[str, np.ufunc] = {
@@ -127,10 +125,7 @@ SPECIAL: dict[str, Any] = {
 
 
 def install() -> None:
-    """Give `Tensor` the operators, and NumPy's ufuncs their ops."""
-    for cls in OPS.values():
-        if issubclass(cls, Elementwise) and isinstance(getattr(cls, "ufunc", None), np.ufunc):
-            UFUNCS.setdefault(cls.ufunc, functools.partial(elementwise, cls()))
+    """Give `Tensor` the operators."""
     for name, ufunc in BINARY.items():
         op = op_of_ufunc(ufunc)
         assert op is not None, f"{ufunc} is an op"

@@ -1,10 +1,12 @@
 """NumPy's dispatch protocols: which graphad function each NumPy function means on a traced array.
 
-`graphad.numpy` fills the table with `@implements(np.mean)`; an elementwise op declares its ufunc itself.
+`graphad.numpy` fills the table with `@implements(np.mean)`, module by module as they are needed; an elementwise op
+declares its ufunc itself.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable
@@ -22,7 +24,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """graphad's function for a NumPy function or ufunc."""
 
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
-"""graphad's function for a ufunc that is an op, called with its operands alone; `operators.py` fills it."""
+"""What a ufunc means that is called with its operands alone, of those that have been called."""
 
 METHODS: dict[tuple[np.ufunc | None, str], Callable[..., Any]] = {}
 """graphad's function for a ufunc's method ("reduce", "outer", ...); None stands for every ufunc."""
@@ -62,9 +64,7 @@ def call(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
 
 def call_function(function: Callable[..., Any], arguments: Any, keywords: Any) -> Any:
     """Answer `__array_function__`."""
-    if not FUNCTIONS:
-        importlib.import_module("graphad.numpy")  # its functions register themselves
-    found = FUNCTIONS.get(function)
+    found = meaning(function)
     if found is None:
         if isinstance(function, np.ufunc):
             return call_ufunc(function, "__call__", arguments, keywords)
@@ -78,11 +78,23 @@ def call_function(function: Callable[..., Any], arguments: Any, keywords: Any) -
     return found(*arguments, **keywords)
 
 
+def meaning(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """Return graphad's function for a NumPy function or ufunc, None where there is none, or none by this name."""
+    found = FUNCTIONS.get(function)
+    if found is None:
+        name = getattr(function, "__name__", "")
+        importlib.import_module("graphad.numpy.homes").load_meaning(name)  # it registers itself
+        found = FUNCTIONS.get(function)
+    return found
+
+
 def meaning_loaded_late(function: Callable[..., Any]) -> Callable[..., Any] | None:
     """Return the meaning of a function whose namespace loads on first use, and remember it; None where it has none.
 
-    Those are the functions of `np.linalg` and `np.fft`, and `np.i0` and SciPy's ufuncs: those are in `graphad.special`.
+    Those are the functions of `np.linalg` and `np.fft`, and `np.i0` and SciPy's ufuncs: those are in `graphad.special`;
+    and what bears another name than its meaning.
     """
+    importlib.import_module("graphad.numpy.homes").load_all()
     module = getattr(function, "__module__", None)
     if module in ("numpy.linalg", "numpy.fft"):
         importlib.import_module(f"graphad.{module}")  # its meanings register themselves
@@ -149,10 +161,8 @@ _WITHOUT_EFFECT = ("casting", "order", "subok")
 
 def call_ufunc(ufunc: np.ufunc, method: str, operands: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Answer `__array_ufunc__`."""
-    if not FUNCTIONS:
-        importlib.import_module("graphad.numpy")
     if method == "__call__" and not keywords:
-        plain = FUNCTIONS.get(ufunc) or UFUNCS.get(ufunc)
+        plain = UFUNCS.get(ufunc) or _plain_meaning(ufunc)
         if plain is not None:
             return plain(*operands)
     from graphad.tracing.coerce import elementwise, elementwise_into, op_of_ufunc
@@ -162,7 +172,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, operands: tuple[Any, ...], keywords
         raise TraceError(_no_out(name), location=user_location())
     if method != "__call__":
         return _call_method(ufunc, method, operands, keywords)
-    special = FUNCTIONS.get(ufunc)
+    special = meaning(ufunc)
     op = op_of_ufunc(ufunc)
     if special is None and op is None:
         special = meaning_loaded_late(ufunc)
@@ -192,7 +202,21 @@ def call_ufunc(ufunc: np.ufunc, method: str, operands: tuple[Any, ...], keywords
     return elementwise_into(op, as_dtype(dtype), *operands)
 
 
+def _plain_meaning(ufunc: np.ufunc) -> Callable[..., Any] | None:
+    """Return what a ufunc means that is called with its operands alone, and remember it; None where it has none yet."""
+    from graphad.tracing.coerce import elementwise, op_of_ufunc
+
+    found = meaning(ufunc)
+    if found is None:
+        op = op_of_ufunc(ufunc)
+        found = None if op is None else functools.partial(elementwise, op)
+    if found is not None:
+        UFUNCS[ufunc] = found
+    return found
+
+
 def _call_method(ufunc: np.ufunc, method: str, operands: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    importlib.import_module("graphad.numpy.homes").load_all()
     keywords = {k: v for k, v in keywords.items() if k != "out"}
     own = METHODS.get((ufunc, method))
     if own is not None:
