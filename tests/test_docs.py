@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +37,51 @@ def given(page: str) -> dict[str, Any]:
     return names
 
 
+USERS = {"docs/native.md": 2}
+"""How many examples of a page, the first ones, are for users; others are for another test."""
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/derivatives.md", "docs/random.md", "docs/native.md"])
 def test_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GRAPHAD_EXECUTOR", "native")
-    found = [text for text in blocks(page) if "@lowers" not in text]  # those are for another module
+    found = blocks(page)[: USERS.get(page)]
     assert found
     names = given(page)
     for text in found:
         exec(compile(text, page, "exec"), names)
+
+
+BEFORE = """
+from collections.abc import Sequence
+from typing import Any
+import numpy as np
+import graphad as ga
+from graphad.execute.native import lanes
+from graphad.execute.native.code import Module
+from graphad.execute.native.elementwise import lowers
+from graphad.execute.native.kernel import Kernel, begin_kernel, pointer, size
+from graphad.execute.native.lanes import Lanes
+from graphad.execute.native.lowering import Lowered, lowers_step, moving_nanoseconds
+from graphad.ir.errors import fail
+from graphad.ir.node import Node
+from graphad.ir.op import Elementwise, General, function_of
+
+Array = np.ndarray[Any, Any]
+"""
+
+AFTER = """
+x = np.random.default_rng(0).normal(size=(70, 9))
+both = ga.compile(lambda x: row_sums(softsign(x)), x, executor="native", wait=True)
+np.testing.assert_array_equal(both(x), np.cumsum(x / (1 + abs(x)), axis=1))
+assert ", 0 host steps" in both.report(), both.report()
+np.testing.assert_allclose(ga.grad(lambda x: np.sum(softsign(x)))(x), 1 / (1 + abs(x)) ** 2)
+"""
+
+
+def test_examples_of_native_code_run(tmp_path: Path) -> None:
+    """In a process of their own: they enter ops."""
+    program = "\n".join([BEFORE, *blocks("docs/native.md")[USERS["docs/native.md"] :], AFTER])
+    (tmp_path / "example.py").write_text(program, encoding="utf-8")
+    done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
