@@ -1,29 +1,38 @@
 """Arena: an offset for every buffer, so that no two that are live at the same time overlap.
 
-An event sweep gives each buffer the smallest hole that holds it when it becomes live. Plans of up to a few thousand
-buffers that it leaves above the lower bound are packed again by size, the largest buffer first (Pisarchyk & Lee,
-"Efficient memory management for deep neural net inference", 2020), and searched (`graphad.plan.skyline`) where that
-does not reach it either. `check_no_overlap` knows nothing of all this.
+An event sweep gives each buffer the smallest hole that holds it when it becomes live. Where that is above the lower
+bound other sweeps are tried (`graphad.plan.sweeps`). Plans of up to a few thousand buffers are packed again by size as
+well, the largest buffer first (Pisarchyk & Lee, "Efficient memory management for deep neural net inference", 2020), and
+searched (`graphad.plan.skyline`) where that does not reach it either. `check_no_overlap` knows nothing of all this.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
 
 from graphad.ir.errors import VerifyError
 from graphad.ir.frozen import frozen
-from graphad.plan.lifetimes import Lifetimes, live_bytes
+from graphad.plan.buffers import live_bytes
+from graphad.plan.lifetimes import Lifetimes
 from graphad.plan.skyline import EFFORT, place_by_skyline
+from graphad.plan.sweeps import Placed, backwards, sweep, sweep_by_ends
 
 ALIGNMENT = 64
 SEARCH_UP_TO = 2_000
 """Buffers of a plan that is worth packing again: the effort grows with their square."""
 
+SWEEPS_UP_TO = 200_000
+"""Buffers of a plan that more than one sweep is tried for."""
+
 NEAR = 1_000
 """A top less than one part in so many above the lower bound is not searched on: it would take longer than it saves."""
+
+
+NEAR_LARGE = 50
+"""The same for the sweeps of a plan that is too large to be searched."""
 
 
 @frozen(slots=True, eq=False)
@@ -76,77 +85,35 @@ def place_intervals(
         bound: most bytes live at once.
         seconds, effort: limits of the search, as in `place_by_skyline`.
     """
-    placed, top = sweep(starts, ends, sizes)
-    if top == bound or len(starts) > SEARCH_UP_TO:
-        return placed, top
-    packed, packed_top = pack_by_size(starts, ends, sizes)
-    if packed_top < top:
-        placed, top = packed, packed_top
-    if top > bound + bound // NEAR and seconds > 0:
-        found, found_top = place_by_skyline(starts, ends, sizes, effort=effort, seconds=seconds, slack=bound // NEAR)
-        if found_top < top:
-            placed, top = found, found_top
-    return placed, top
+    searched = len(starts) <= SEARCH_UP_TO
+    near = bound + bound // NEAR
+    best = sweep(starts, ends, sizes)
+    if best[1] == bound or seconds <= 0 or (best[1] <= near and not searched):
+        return best
+    if len(starts) <= SWEEPS_UP_TO:
+        best = _swept_on(best, starts, ends, sizes, bound + bound // (NEAR if searched else NEAR_LARGE))
+    if best[1] == bound or not searched:
+        return best
+    best = min(best, pack_by_size(starts, ends, sizes), key=_top)
+    if best[1] > near:
+        found = place_by_skyline(starts, ends, sizes, effort=effort, seconds=seconds, slack=bound // NEAR)
+        best = min(best, found, key=_top)
+    return best
 
 
-def sweep(starts: Sequence[int], ends: Sequence[int], sizes: Sequence[int]) -> tuple[list[int], int]:
-    """Place intervals in the order of their starts (which must ascend), each in the smallest hole that holds it.
+def _swept_on(best: Placed, starts: Sequence[int], ends: Sequence[int], sizes: Sequence[int], enough: int) -> Placed:
+    """Try other sweeps until the top is low enough; returns the best placement."""
+    if best[1] > enough:
+        best = min(best, backwards(sweep_by_ends, starts, ends, sizes), key=_top)
+    if best[1] > enough:
+        best = min(best, sweep_by_ends(starts, ends, sizes), key=_top)
+    if best[1] > enough:
+        best = min(best, backwards(sweep, starts, ends, sizes), key=_top)
+    return best
 
-    Returns the offsets and the top. A buffer that fits in no hole goes on top, extending a hole that ends there.
-    """
-    offsets = [0] * len(starts)
-    dying = sorted(range(len(starts)), key=ends.__getitem__)
-    dead = 0
-    holes: list[tuple[int, int]] = []  # (size, offset), sorted
-    size_at: dict[int, int] = {}  # size of the hole that starts at an offset
-    start_before: dict[int, int] = {}  # start of the hole that ends at an offset
-    top = 0
 
-    def add(offset: int, size: int) -> None:
-        insort(holes, (size, offset))
-        size_at[offset] = size
-        start_before[offset + size] = offset
-
-    def remove(offset: int, size: int) -> None:
-        del holes[bisect_left(holes, (size, offset))]
-        del size_at[offset]
-        del start_before[offset + size]
-
-    for k, start in enumerate(starts):
-        while ends[dying[dead]] < start:
-            offset, size = offsets[dying[dead]], sizes[dying[dead]]
-            dead += 1
-            if not size:
-                continue
-            after = size_at.get(offset + size)
-            if after is not None:
-                remove(offset + size, after)
-                size += after
-            before = start_before.get(offset)
-            if before is not None:
-                remove(before, offset - before)
-                size += offset - before
-                offset = before
-            add(offset, size)
-        size = sizes[k]
-        if not size:
-            continue
-        found = bisect_left(holes, (size, -1))
-        if found < len(holes):
-            hole, offset = holes[found]
-            remove(offset, hole)
-            if hole > size:
-                add(offset + size, hole - size)
-        else:
-            last = start_before.get(top)
-            if last is None:
-                offset = top
-            else:
-                offset = last
-                remove(last, top - last)
-            top = offset + size
-        offsets[k] = offset
-    return offsets, top
+def _top(placed: Placed) -> int:
+    return placed[1]
 
 
 def pack_by_size(starts: Sequence[int], ends: Sequence[int], sizes: Sequence[int]) -> tuple[list[int], int]:

@@ -74,10 +74,10 @@ def place_by_skyline(
     Args:
         starts, ends, sizes: of each interval; sizes in bytes.
         effort: work to spend at most.
-        seconds: time to spend at most, whatever the effort; where it strikes, the result depends on the machine.
+        seconds: CPU time to spend at most, whatever the effort; where it strikes, the result depends on the machine.
         slack: bytes above the lower bound that are good enough.
     """
-    deadline = time.perf_counter() + seconds
+    deadline = time.thread_time() + seconds
     placed, ground = _ground_floor(starts, ends, sizes)
     problem = _problem(starts, ends, sizes, ground)
     if len(problem.kept):
@@ -132,7 +132,7 @@ def _search(problem: Problem, rounds: int, deadline: float, slack: int) -> Float
     best: Floats = placed
     top = float(tops[chosen])
     for _ in range(rounds):
-        if top <= bound + slack or time.perf_counter() > deadline:
+        if top <= bound + slack or time.thread_time() > deadline:
             break
         target = bound + 0.5 * (top - bound)
         batch = current + _moves(random, problem, np.maximum(placed + sizes - target, 0))

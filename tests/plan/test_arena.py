@@ -18,6 +18,7 @@ from graphad.ir.graph import Graph
 from graphad.plan.arena import place_intervals
 from graphad.plan.plan import plan
 from graphad.plan.skyline import place_by_skyline
+from graphad.plan.sweeps import backwards, sweep, sweep_by_ends
 
 INTERVALS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12), st.integers(0, 9)), max_size=60)
 Intervals = tuple[list[int], list[int], list[int]]
@@ -52,6 +53,21 @@ def test_the_skyline_keeps_intervals_apart(intervals: list[tuple[int, int, int]]
     assert all(offset >= 0 and offset % unit == 0 for offset in offsets)
     assert top == max((o + s for o, s in zip(offsets, sizes, strict=True)), default=0)
     assert top >= most_live(starts, ends, sizes)
+
+
+@given(INTERVALS)
+@settings(max_examples=150, deadline=None)
+def test_every_sweep_keeps_intervals_apart(intervals: list[tuple[int, int, int]]) -> None:
+    starts, ends, sizes = columns(intervals)
+    for offsets, top in (
+        sweep(starts, ends, sizes),
+        sweep_by_ends(starts, ends, sizes),
+        backwards(sweep, starts, ends, sizes),
+        backwards(sweep_by_ends, starts, ends, sizes),
+    ):
+        assert not overlapping_pairs(starts, ends, sizes, offsets)
+        assert all(offset >= 0 and offset % 64 == 0 for offset in offsets)
+        assert top == max((o + s for o, s in zip(offsets, sizes, strict=True)), default=0)
 
 
 @given(INTERVALS)
@@ -108,6 +124,22 @@ def test_a_hundred_thousand_intervals() -> None:
     ends = np.where(starts < count // 2, kept, starts + rng.integers(1, 4, count))
     sizes = rng.choice([64, 1024, 4096, 65536], count)
     change = np.zeros(2 * count + 2, np.int64)
+    np.add.at(change, starts, sizes)
+    np.subtract.at(change, ends + 1, sizes)
+    bound = int(np.cumsum(change).max())
+    offsets, top = place_intervals(starts.tolist(), ends.tolist(), sizes.tolist(), bound)
+    assert bound <= top <= 1.02 * bound
+    some = np.sort(rng.choice(count, 3_000, replace=False))
+    assert not overlapping_pairs(starts[some], ends[some], sizes[some], np.array(offsets)[some])
+
+
+def test_a_hundred_thousand_intervals_of_all_lengths() -> None:
+    rng = np.random.default_rng(0)
+    count = 100_000
+    starts = np.sort(rng.integers(0, count, count))
+    ends = starts + rng.integers(1, count // 5, count)
+    sizes = 64 * rng.integers(1, 1_000, count)
+    change = np.zeros(2 * count, np.int64)
     np.add.at(change, starts, sizes)
     np.subtract.at(change, ends + 1, sizes)
     bound = int(np.cumsum(change).max())

@@ -15,10 +15,12 @@ from training_graphs import chain, cnn, mlp, transformer
 
 from graphad.ir.graph import Graph
 from graphad.plan.buffers import find_buffers
+from graphad.plan.cuts import Cuts, least_held
 from graphad.plan.lifetimes import lifetimes
-from graphad.plan.ordering import Tasks, make_tasks, order_tasks, peak_of
+from graphad.plan.ordering import order_tasks
 from graphad.plan.plan import plan
 from graphad.plan.schedule import THOROUGH, Schedule, peak, program_order, schedule
+from graphad.plan.tasks import Tasks, all_after, all_before, held_at, make_tasks, peak_of
 
 
 @st.composite
@@ -81,7 +83,47 @@ def test_the_search_finds_the_lowest_peak_and_knows_it(tasks: Tasks) -> None:
     assert found.optimal
 
 
-@given(problems(), st.integers(0, 40))
+def held_while(tasks: Tasks, task: int, done: int) -> int:
+    """Return the bytes held while a task runs after the tasks `done`, what can be overwritten not counted."""
+    early, late = done | 1 << task, ~done
+    blocks = zip(tasks.touching, tasks.sizes, strict=True)
+    return sum(size for touching, size in blocks if touching & early and touching & late) - max(
+        (tasks.sizes[b] for b in tasks.reusable[task]), default=0
+    )
+
+
+@given(problems(), st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_cut_is_the_least_that_can_be_held_while_a_task_runs(tasks: Tasks, data: st.DataObject) -> None:
+    count = len(tasks.needs)
+    task = data.draw(st.integers(0, count - 1))
+    before, after = all_before(tasks)[task], all_after(tasks)[task]
+    sets = [
+        done
+        for done in range(1 << count)
+        if not done & (after | 1 << task)
+        and not before & ~done
+        and all(not tasks.needs[k] & ~done for k in range(count) if done >> k & 1)
+    ]
+    forced = data.draw(st.sampled_from(sets))
+    possible = {done: held_while(tasks, task, done) for done in sets if not forced & ~done}
+    held, widest, _ = least_held(tasks, task, forced, after)
+    assert held == min(possible.values()) == possible[widest]
+    assert all(not done & ~widest for done, here in possible.items() if here == held)
+
+
+@given(problems())
+@settings(max_examples=200, deadline=None)
+def test_what_a_state_promises_is_held_by_all_that_goes_through_it(tasks: Tasks) -> None:
+    order = range(len(tasks.needs))
+    cuts = Cuts(tasks, order, 4)
+    held = held_at(tasks, order)
+    assert cuts.bound <= lowest_peak(tasks)
+    for k in range(len(order) + 1):
+        assert cuts.promise((1 << k) - 1, 0) <= max(held[k:], default=0)
+
+
+@given(problems(), st.integers(0, 4_000))
 @settings(max_examples=200, deadline=None)
 def test_a_search_cut_short_still_tells_the_truth(tasks: Tasks, work: int) -> None:
     found = order_tasks(tasks, range(len(tasks.needs)), beam=1, work=work)
@@ -110,7 +152,7 @@ SETTLED = [
     mlp(optimized=False),
     cnn(),
     cnn(optimized=False),
-    transformer(1),
+    *[transformer(blocks) for blocks in (1, 2, 3, 4)],
 ]
 
 
@@ -119,11 +161,11 @@ def test_training_graphs_have_a_proven_order(graph: Graph) -> None:
     assert schedule(graph).optimal
 
 
-def test_a_transformer_is_settled_to_a_five_hundredth() -> None:
-    graph = transformer(3)
+def test_a_transformer_of_eight_blocks_is_settled_to_a_thousandth() -> None:
+    graph = transformer(8)
     found = schedule(graph)
     assert found.peak is not None and found.bound is not None
-    assert found.peak <= found.bound * (1 + 1 / 500)
+    assert found.peak <= found.bound * (1 + 1 / 1000)
 
 
 @pytest.mark.parametrize("graph", [cnn(), cnn(optimized=False), transformer(2)])
