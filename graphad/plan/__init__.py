@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 from graphad.plan.plan import Plan, plan
-from graphad.plan.stats import Stats, stats
 
-__all__ = ["Plan", "Stats", "plan", "stats"]
+__all__ = ["Plan", "plan"]

@@ -176,3 +176,22 @@ def last_reads(buffers: Buffers) -> list[int]:
     # Of an index that comes more than once NumPy keeps the last assignment: the last step.
     ends[np.array(buffers.reads, np.int64)] = np.repeat(np.arange(len(counts)), counts)
     return ends.tolist()  # type: ignore[no-any-return]
+
+
+def live_profile(buffers: Buffers) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the bytes that steps have made and still need, at each step of the order `buffers` was found for."""
+    ends = np.array(last_reads(buffers), np.int64)
+    steps = len(buffers.steps)
+    for value in buffers.graph.outputs:
+        ends[buffers.buffer_of[buffers.number[value[0]] + value[1]]] = steps
+    made = np.array(buffers.homes, np.int64) == Home.ARENA
+    starts = np.array(buffers.made_at, np.int64)[made]
+    return live_bytes(starts, ends[made], np.array(buffers.sizes, np.int64)[made], steps)
+
+
+def live_bytes(starts: Any, ends: Any, sizes: Any, steps: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the bytes live at each of `steps` steps, for buffers live from `starts` to `ends` (both included)."""
+    change = np.zeros(steps + 2, np.int64)
+    np.add.at(change, np.maximum(np.asarray(starts, np.int64), 0), np.asarray(sizes, np.int64))
+    np.subtract.at(change, np.minimum(np.asarray(ends, np.int64), steps) + 1, np.asarray(sizes, np.int64))
+    return np.cumsum(change)[:steps]

@@ -12,7 +12,7 @@ import numpy as np
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node
 from graphad.plan.arena import aligned
-from graphad.plan.lifetimes import live_bytes
+from graphad.plan.buffers import live_bytes
 from graphad.plan.plan import PlacedBuffer, Plan
 
 CLASSES = ("activation", "gradient", "tangent", "update", "recompute", "workspace")

@@ -362,11 +362,3 @@ class _Sharing:
                 self.homes[buffer] = Home.RESULT
                 self.places[buffer] = copy.index
                 return
-
-
-def live_bytes(starts: Any, ends: Any, sizes: Any, steps: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return the bytes live at each of `steps` steps, for buffers live from `starts` to `ends` (both included)."""
-    change = np.zeros(steps + 2, np.int64)
-    np.add.at(change, np.maximum(np.asarray(starts, np.int64), 0), np.asarray(sizes, np.int64))
-    np.subtract.at(change, np.minimum(np.asarray(ends, np.int64), steps) + 1, np.asarray(sizes, np.int64))
-    return np.cumsum(change)[:steps]

@@ -11,8 +11,8 @@ from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node
 from graphad.plan.arena import Arena, place
-from graphad.plan.buffers import Home
-from graphad.plan.lifetimes import Lifetimes, lifetimes_in, live_bytes
+from graphad.plan.buffers import Home, live_bytes
+from graphad.plan.lifetimes import Lifetimes, lifetimes_in
 from graphad.plan.schedule import QUICK, Effort, Schedule, schedule_with_buffers
 
 if TYPE_CHECKING:
@@ -201,6 +201,6 @@ def plan(
 
     Raises SymbolicSizeError for a graph with symbolic sizes.
     """
-    order, buffers = schedule_with_buffers(graph, effort)
+    order, buffers = schedule_with_buffers(graph, effort, updates)
     found = lifetimes_in(buffers, updates, results)
     return Plan(graph, order, found, place(found), len(graph.outputs) if results is None else results)

@@ -52,12 +52,15 @@ class Play:
         runs: the number of the run that makes each: items of one step may be made together.
         extra: seconds of all runs but the first of each item.
         policy: the name of the policy.
+        held: the most bytes held at a time: in any limit from here to the one it was played in, the policy plays like
+            this; of more than `LARGE` items it may only be the limit itself.
     """
 
     order: tuple[int, ...]
     runs: tuple[int, ...]
     extra: float
     policy: str
+    held: int
 
 
 @frozen(slots=True)
@@ -67,6 +70,13 @@ class Stuck:
     item: int
     needed: int
     held: tuple[int, ...]
+
+
+@frozen(slots=True)
+class Dear:
+    """A play that was broken off: it costs more than the `most` that was of interest."""
+
+    most: float
 
 
 LARGE = 2_000
@@ -140,7 +150,14 @@ def cheapest(items: Items, limit: int, policies: Iterable[str] = tuple(POLICIES)
 
 def play(items: Items, limit: int, policy: str) -> Play | Stuck:
     """Run the items in order within `limit` bytes, giving up what the policy of this name says."""
-    return _Cache(items, limit, policy).run()
+    found = play_below(items, limit, policy, np.inf)
+    assert not isinstance(found, Dear)
+    return found
+
+
+def play_below(items: Items, limit: int, policy: str, most: float) -> Play | Stuck | Dear:
+    """Run the items as `play` does, but only as long as what is made again takes no more than `most` seconds."""
+    return _Cache(items, limit, policy).run(most)
 
 
 class _Cache:
@@ -158,6 +175,7 @@ class _Cache:
         self.there = bytearray(count)
         self.wanted: dict[int, int] = {}  # reads still to come while something is made again; none is 0
         self.live = 0
+        self.held = 0
         self.order: list[int] = []
         self.runs: list[int] = []
         self.dropped = 0  # items given up so far
@@ -170,14 +188,18 @@ class _Cache:
         self.extra = 0.0
         self.ran = bytearray(count)
         self.sizes = np.array(items.sizes, np.float64)
-        self.loose = np.zeros(count, bool)  # there, of some bytes, and not fixed
-        self.known = np.zeros(count, bool)  # whether these prices hold:
+        self.loose = bytearray(count)  # there, of some bytes, and not fixed
+        self.known = bytearray(count)  # whether these prices hold:
+        self.least = bytearray(count)  # whether they hold or are too low:
+        # One flag at a time is set faster in a bytearray, all are read faster as an array of the same bytes.
+        self.all_loose, self.all_least = np.frombuffer(self.loose, bool), np.frombuffer(self.least, bool)
         self.above, self.below, self.due = np.zeros(count), np.zeros(count), np.zeros(count, np.int64)
         self.now = 0
         self.never = 2 * count + 1
         self.chunk = limit // 64 if count > LARGE else 0
+        self.lazy = int(count > LARGE)  # prices that can only have risen are not looked up until they matter
 
-    def run(self) -> Play | Stuck:
+    def run(self, most: float) -> Play | Stuck | Dear:
         first, count = 0, len(self.steps)
         while first < count:
             end = first + 1
@@ -186,8 +208,11 @@ class _Cache:
             stuck = self._step(range(first, end))
             if stuck is not None:
                 return stuck
+            if self.extra > most:
+                return Dear(most)
             first = end
-        return Play(tuple(self.order), tuple(self.runs), self.extra, self.name)
+        held = self.limit if self.chunk else self.held
+        return Play(tuple(self.order), tuple(self.runs), self.extra, self.name, held)
 
     def _step(self, step: range) -> Stuck | None:
         """Run the items of a step for the first time, after what is missing of what they read."""
@@ -283,23 +308,27 @@ class _Cache:
         """Give up what must be for an item, and for `aside` bytes that are made as well."""
         items = self.items
         size = items.sizes[item]
-        excess = self.live + size + aside - self.limit
-        if not size or excess <= 0:
+        if not size:
             return True
-        # What is overwritten is given up without a moment in which both are there.
-        taken = [o for o in items.overwrites[item] if items.sizes[o] == size and self._dies(o)]
-        return self._give_up(excess, now, taken[0] if taken else -1)
+        excess = self.live + size + aside - self.limit
+        if excess > 0:
+            # What is overwritten is given up without a moment in which both are there.
+            taken = [o for o in items.overwrites[item] if items.sizes[o] == size and self._dies(o)]
+            if not self._give_up(excess, now, taken[0] if taken else -1):
+                return False
+        self.held = max(self.held, self.live + size + aside)
+        return True
 
     def _add(self, item: int, together: bool) -> None:
         """Let an item be there; `together` with the one before it, in one run."""
         size = self.items.sizes[item]
         self.runs.append(self.runs[-1] + (not together) if self.runs else 0)
         self.order.append(item)
-        self.ran[item] = 1
         self.there[item] = 1
         self.live += size
         self.loose[item] = size > 0 and not self.items.fixed[item]
-        self._changed(item)
+        self.ran[item] = 1
+        self._changed(item, 0)
 
     def _dies(self, item: int) -> bool:
         """Tell whether nothing reads an item any more once one of the wanted reads is done."""
@@ -307,14 +336,14 @@ class _Cache:
 
     def _drop(self, item: int) -> None:
         self.there[item] = 0
-        self.loose[item] = False
+        self.loose[item] = 0
         self.dropped += 1
         self.live -= self.items.sizes[item]
-        self._changed(item)
+        self._changed(item, self.lazy)
 
     def _give_up(self, excess: int, now: int, taken: int) -> bool:
         """Free at least `excess` bytes of what is there and not wanted now, or is `taken` over."""
-        free = self.loose.copy()
+        free = self.all_loose.copy()
         free[list(self.wanted)] = False
         if taken >= 0:
             free[taken] = True
@@ -322,7 +351,7 @@ class _Cache:
         sizes = self.sizes[found]
         if sizes.sum() < excess:
             return False
-        for item in found[~self.known[found] | (self.due[found] <= now)].tolist():
+        for item in found[~self.all_least[found] | (self.due[found] <= now)].tolist():
             self._price(item)
         worth = self._worth(found, now)
         if len(found) > 8:
@@ -332,7 +361,7 @@ class _Cache:
             k = int(worth.argmin())
             best = int(found[k])
             if not self.known[best]:
-                # What was given up since may have raised its price.
+                # What was given up or made since may have raised its price.
                 self._price(best)
                 risen = float(self._worth(found[k : k + 1], now)[0])
                 if risen > worth[k]:
@@ -352,13 +381,15 @@ class _Cache:
 
     def _due(self, item: int) -> int:
         """Return when an item is read next; where nothing reads it any more, when what was made from it is."""
+        if self.next[item] < len(self.users[item]):
+            return self.users[item][self.next[item]]
         due = self.never
         stack, seen = [(item, 0)], {item}
         while stack:
             each, depth = stack.pop()
             if self.next[each] < len(self.users[each]):
                 at = self.users[each][self.next[each]]
-                if each == item or not self.there[each] or at - self.now > _SOON:
+                if not self.there[each] or at - self.now > _SOON:
                     due = min(due, at)
             elif depth < _GENERATIONS:
                 found = [user for user in self.users[each] if user not in seen and self.ran[user]]
@@ -392,12 +423,15 @@ class _Cache:
                 below += seconds[each]
                 stack += self.users[each]
         self.above[item], self.below[item], self.due[item] = above, below, self._due(item)
-        self.known[item] = True
+        self.known[item] = self.least[item] = 1
 
-    def _changed(self, item: int) -> None:
-        """Forget the prices that depend on whether an item is there: those next to it through what is not."""
-        known = self.known
-        known[item] = False
+    def _changed(self, item: int, still_least: int) -> None:
+        """Forget the prices that depend on whether an item is there: those next to it through what is not.
+
+        They are `still_least` where it was given up, which makes no price lower.
+        """
+        known, least = self.known, self.least
+        known[item] = least[item] = 0
         there, users, operands = self.there, self.users, self.items.operands
         seen = {item}
         stack = [*users[item], *operands[item]]
@@ -406,6 +440,7 @@ class _Cache:
             if each in seen:
                 continue
             seen.add(each)
-            known[each] = False
+            known[each] = 0
+            least[each] &= still_least
             if not there[each] and self.ran[each]:
                 stack += [*users[each], *operands[each]]

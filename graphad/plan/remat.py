@@ -11,34 +11,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from graphad.ir.collector import collector_paused
 from graphad.ir.errors import MemoryBudgetError
 from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.plan.plan import Plan, plan
-from graphad.plan.policies import LARGE, POLICIES, Play, Stuck, cheapest
-from graphad.plan.replay import Replay, node_flops, node_seconds
+from graphad.plan.policies import LARGE, POLICIES, Dear, Play, Stuck, play_below
+from graphad.plan.replay import Outline, Replay, node_flops, node_seconds
 
 RUNG = 0.985
-"""Each limit that is played is this share of the next."""
+"""Each limit that is played is at most this share of the last."""
 
 RUNGS = 300
 """Limits there are: the last is a hundredth of what is held without a limit."""
 
 TRIES = 4
-"""Limits whose plans fit that are looked at for a budget; two for large graphs."""
+"""Limits that are looked at for a budget from the first that fits; two for large graphs."""
 
 ABOVE = 1.05
 """The first limit is at most so many times what is left of the budget: plays keep what may never be wanted again."""
 
-NO_LUCK = 1.3
-"""A limit that costs so many times the best is the last: policies are never that lucky below it."""
+PLACED = 1.02
+"""A play is planned where it holds at most so many times the room there is: its order may still get better."""
+
+DEAR = 2.0
+"""A play that costs so many times the best is broken off: policies are never that lucky with less memory."""
 
 ALL_LIMITS_UP_TO = 64
 """Items of a graph for which each budget looks at all limits below it."""
 
 ALL_POLICIES_UP_TO = 2_000
-"""Items that all policies are played on; beyond, the first two."""
+"""Items that all policies are played on, at least within the first limit; beyond, the first two."""
+
+LEADERS = 2
+"""Policies that go on to further limits, where not all limits are looked at: the cheapest of the first."""
+
+HALVINGS = 10
+"""How often the range of limits is halved for the least memory."""
+
+SMALLEST_PLANNED = 3
+"""Plays that are planned for the least memory: those that hold least."""
 
 Updates = Mapping[int, int | None]
 
@@ -96,44 +110,98 @@ def with_budget(graph: Graph, updates: Updates | None, results: int | None, budg
     return within(graph, updates, results, budget_bytes).graph
 
 
-@collector_paused()
 def within(graph: Graph, updates: Updates | None, results: int | None, budget_bytes: int, beside: int = 0) -> Budgeted:
     """Find the cheapest recomputation that keeps a budget, as `with_budget` does, and return it with its plan.
 
     Of the budget, `beside` bytes are left for the executor's workspace.
     """
-    start = plan(graph, updates, results)
-    if start.peak_bytes + beside <= budget_bytes:
-        return Budgeted(graph, start, 0.0, 0, "")
-    return _Search(start, updates, results, beside).within(budget_bytes)
+    return Budgets(graph, updates, results, beside).within(budget_bytes)
 
 
-@collector_paused()
 def remat_curve(
     graph: Graph, budgets: Sequence[int], updates: Updates | None = None, results: int | None = None
 ) -> list[CurvePoint]:
     """Return what each budget costs, in the order given; a bigger budget never costs more."""
-    start = plan(graph, updates, results)
-    search = _Search(start, updates, results)
-    total = search.flops
-    best: Budgeted | None = None
-    points: dict[int, CurvePoint] = {}
-    for budget in sorted(set(budgets)):
-        if start.peak_bytes <= budget:
-            best = Budgeted(graph, start, 0.0, 0, "")
-        else:
+    return Budgets(graph, updates, results).curve(budgets)
+
+
+class Budgets:
+    """The budgets of one graph: what was found for one serves the others.
+
+    Limits come from one ladder, whatever the budget: each budget takes the cheapest of the plans that fit, from the
+    limits at and below it, so that a bigger budget finds what a smaller one does.
+
+    Attributes:
+        start: the plan without a budget.
+        beside: bytes of each budget that are left for the executor's workspace.
+    """
+
+    def __init__(self, graph: Graph, updates: Updates | None, results: int | None, beside: int = 0) -> None:
+        self.updates, self.results, self.beside = updates, results, beside
+        with collector_paused():
+            self.start = plan(graph, updates, results)
+        self._search: _Search | None = None
+        self._smallest: Budgeted | None = None
+
+    @property
+    def peak(self) -> int:
+        """Return what a call needs without a budget."""
+        return self.start.peak_bytes + self.beside
+
+    @collector_paused()
+    def within(self, budget: int) -> Budgeted:
+        """Return the cheapest plan found within a budget of arena, results and workspace.
+
+        Raises MemoryBudgetError where none was found.
+        """
+        if self.peak <= budget:
+            return Budgeted(self.start.graph, self.start, 0.0, 0, "")
+        room = budget - self.start.result_bytes - self.beside
+        search = self._searched()
+        best = search.within(room)
+        if best is None or search.exhaustive:
+            least = self.smallest()
+            if least.plan.arena_bytes <= room and (best is None or least.seconds < best.seconds):
+                best = least
+        if best is None:
+            raise _refusal(self.smallest().plan, budget, self.beside)
+        return best
+
+    @collector_paused()
+    def smallest(self) -> Budgeted:
+        """Return the plan with the least memory that is found by halving the limit's range; it is looked for once."""
+        if self._smallest is None:
+            found = self._searched().smallest()
+            if found is None or self.start.arena_bytes <= found.plan.arena_bytes:
+                found = Budgeted(self.start.graph, self.start, 0.0, 0, "")
+            self._smallest = found
+        return self._smallest
+
+    def curve(self, budgets: Sequence[int]) -> list[CurvePoint]:
+        """Return what each budget costs, in the order given; a bigger budget never costs more."""
+        best: Budgeted | None = None
+        points: dict[int, CurvePoint] = {}
+        for budget in sorted(set(budgets)):
             try:
-                found = search.within(budget)
+                found = self.within(budget)
             except MemoryBudgetError:
-                points[budget] = CurvePoint(budget, None, total, 0, 0.0, 0)
+                points[budget] = CurvePoint(budget, None, self._searched().flops, 0, 0.0, 0)
                 continue
             if best is None or found.seconds < best.seconds:
                 best = found
-        recomputed = sum([node.role == "recompute" for node in best.plan.schedule.nodes])
-        points[budget] = CurvePoint(
-            budget, best.plan.peak_bytes, total + best.flops, best.flops, best.seconds, recomputed
-        )
-    return [points[budget] for budget in budgets]
+            points[budget] = self.point(budget, best)
+        return [points[budget] for budget in budgets]
+
+    def point(self, budget: int | None, found: Budgeted) -> CurvePoint:
+        """Describe a plan as the point of a curve."""
+        recomputed = sum([node.role == "recompute" for node in found.plan.schedule.nodes])
+        peak = found.plan.peak_bytes + self.beside
+        return CurvePoint(budget, peak, self._searched().flops + found.flops, found.flops, found.seconds, recomputed)
+
+    def _searched(self) -> _Search:
+        if self._search is None:
+            self._search = _Search(self.start, self.updates, self.results)
+        return self._search
 
 
 def _costs(found: Plan) -> tuple[float, int]:
@@ -142,90 +210,101 @@ def _costs(found: Plan) -> tuple[float, int]:
     return sum([node_seconds(node) for node in nodes]), sum([node_flops(node) for node in nodes])
 
 
+class _Candidate:
+    """A play, what it comes to, and its plan once that has been made."""
+
+    def __init__(self, play: Play, outline: Outline) -> None:
+        self.play, self.outline = play, outline
+        self.planned: Budgeted | None = None
+
+
 class _Search:
-    """The search for recomputation in one graph: its items, and the limits that were played.
+    """The search for recomputation in one graph: its items, and the plays of them."""
 
-    Limits come from one ladder, whatever the budget: each budget takes the cheapest of the plans that fit, from the
-    limits at and below it, so that a bigger budget finds what a smaller one does.
-    """
-
-    def __init__(self, start: Plan, updates: Updates | None, results: int | None, beside: int = 0) -> None:
-        self.start, self.updates, self.results, self.beside = start, updates, results, beside
+    def __init__(self, start: Plan, updates: Updates | None, results: int | None) -> None:
+        self.start, self.updates, self.results = start, updates, results
         self.replay = Replay(start)
         self.items = self.replay.items
         self.seconds, self.flops = _costs(start)
-        self.tried: dict[int, Budgeted | None] = {}
-        self.smallest: Budgeted | None = None
+        self.candidates: dict[tuple[int, ...], _Candidate] = {}
+        self.played: dict[str, list[tuple[int, Play | Stuck | Dear]]] = {name: [] for name in POLICIES}
         count = len(self.items.sizes)
-        self.policies = tuple(POLICIES)[: len(POLICIES) if count <= ALL_POLICIES_UP_TO else 2]
-        self.tries, self.above = (TRIES, ABOVE) if count <= LARGE else (2, 1.0)
         self.exhaustive = count <= ALL_LIMITS_UP_TO
+        self.policies = tuple(POLICIES)[: len(POLICIES) if count <= ALL_POLICIES_UP_TO else 2]
+        self.leaders = len(POLICIES) if self.exhaustive else LEADERS if count <= LARGE else 1
+        self.tries, self.above = (TRIES, ABOVE) if count <= LARGE else (2, 1.0)
 
-    def within(self, budget: int) -> Budgeted:
-        """Return the cheapest plan found within a budget of arena and results."""
-        room = budget - self.start.result_bytes - self.beside
+    def within(self, room: int) -> Budgeted | None:
+        """Return the cheapest plan found whose arena fits into `room` bytes; None where none was found."""
         best: Budgeted | None = None
-        fitting = 0
+        left = list(self.policies)
+        misses = dict.fromkeys(left, 0)
+        looked_at = 0
         for rung in range(RUNGS):
             limit = int(self.start.arena_bytes * RUNG**rung)
             if limit > room * self.above:
                 continue
-            found = self._at(limit)
-            if found is None:
-                if self.exhaustive:
-                    continue
+            costs: dict[str, float] = {}
+            for name in left:
+                found = self._at(limit, name, DEAR * best.seconds if best else np.inf)
+                if isinstance(found, Play):
+                    misses[name] = 0
+                    costs[name] = found.extra
+                else:
+                    misses[name] += 1
+            left = [name for name in left if misses[name] < 2]
+            best = self._cheapest(room, best)
+            looked_at += best is not None
+            if not left or (looked_at >= self.tries and not self.exhaustive):
                 break
-            if found.plan.arena_bytes <= room:
-                fitting += 1
-                if best is None or found.seconds < best.seconds:
-                    best = found
-            if best is None or self.exhaustive:
-                continue
-            if fitting >= self.tries or found.seconds > NO_LUCK * best.seconds:
-                break
-        if best is None or self.exhaustive:
-            least = self._smallest()
-            if least.plan.arena_bytes <= room and (best is None or least.seconds < best.seconds):
-                best = least
-        if best is None:
-            raise _refusal(self._smallest().plan, budget, self.beside)
+            if len(left) > self.leaders and costs:
+                left = sorted(costs, key=costs.__getitem__)[: self.leaders]
         return best
 
-    def _at(self, limit: int) -> Budgeted | None:
-        """Return the cheapest play within a limit as a planned graph; None where no policy keeps it."""
-        if limit not in self.tried:
-            found = cheapest(self.items, limit, self.policies)
-            self.tried[limit] = None if isinstance(found, Stuck) else self._planned(found)
-        return self.tried[limit]
+    def _at(self, limit: int, policy: str, most: float) -> Play | Stuck | Dear:
+        """Play a policy within a limit, where no play is known that is the same."""
+        for at, known in self.played[policy]:
+            if isinstance(known, Play) and known.held <= limit <= at:
+                return known if known.extra <= most else Dear(most)
+            if at == limit and (isinstance(known, Stuck) or (isinstance(known, Dear) and known.most >= most)):
+                return known
+        found = play_below(self.items, limit, policy, most)
+        self.played[policy].append((limit, found))
+        if isinstance(found, Play) and found.order not in self.candidates:
+            self.candidates[found.order] = _Candidate(found, self.replay.outline(found))
+        return found
 
-    def _planned(self, found: Play) -> Budgeted:
-        graph = self.replay.graph(found)
-        made = plan(graph, self.updates, self.results)
-        seconds, flops = _costs(made)
-        return Budgeted(graph, made, max(seconds - self.seconds, 0.0), max(flops - self.flops, 0), found.policy)
+    def _cheapest(self, room: int, best: Budgeted | None) -> Budgeted | None:
+        """Return the cheapest plan that fits of the plays so far; only what may be cheaper is planned."""
+        promising = [each for each in self.candidates.values() if each.outline.live <= PLACED * room]
+        for each in sorted(promising, key=lambda each: each.outline.seconds):
+            if best is not None and each.outline.seconds - self.seconds >= best.seconds:
+                break
+            planned = self._planned(each)
+            if planned.plan.arena_bytes <= room:
+                return planned
+        return best
 
-    def _smallest(self) -> Budgeted:
-        """Return the plan with the least memory that is found by halving the limit's range; it is looked for once."""
-        if self.smallest is None:
-            self.smallest = self._halved()
-        return self.smallest
+    def _planned(self, candidate: _Candidate) -> Budgeted:
+        if candidate.planned is None:
+            outline = candidate.outline
+            graph = self.replay.graph(outline)
+            made = plan(graph, self.updates, self.results)
+            seconds, flops = max(outline.seconds - self.seconds, 0.0), max(outline.flops - self.flops, 0)
+            candidate.planned = Budgeted(graph, made, seconds, flops, candidate.play.policy)
+        return candidate.planned
 
-    def _halved(self) -> Budgeted:
+    def smallest(self) -> Budgeted | None:
+        """Return the plan with the least memory that is found by halving the limit's range."""
         low, high = 0, self.start.arena_bytes
-        best: Budgeted | None = None
-        for _ in range(10):
+        for _ in range(HALVINGS):
             middle = (low + high) // 2
-            found = cheapest(self.items, middle, self.policies[:2])
-            if isinstance(found, Stuck):
-                low = middle
-                continue
-            high = middle
-            planned = self._planned(found)
-            if best is None or planned.plan.peak_bytes < best.plan.peak_bytes:
-                best = planned
-        if best is None or self.start.peak_bytes <= best.plan.peak_bytes:
-            return Budgeted(self.start.graph, self.start, 0.0, 0, "")
-        return best
+            found = [self._at(middle, name, np.inf) for name in self.policies[:2]]
+            held = [play.held for play in found if isinstance(play, Play)]
+            low, high = (low, min(held)) if held else (middle, high)
+        by_live = sorted(self.candidates.values(), key=lambda each: each.outline.live)
+        found_plans = [self._planned(each) for each in by_live[:SMALLEST_PLANNED]]
+        return min(found_plans, key=lambda each: each.plan.arena_bytes, default=None)
 
 
 def _refusal(smallest: Plan, budget: int, beside: int) -> MemoryBudgetError:

@@ -64,6 +64,24 @@ class _Run:
     sources: Mapping[int, int]
 
 
+@frozen(slots=True, eq=False)
+class Outline:
+    """What a play comes to, before its graph is made and planned.
+
+    Attributes:
+        runs: its runs; those without `wanted` results are left out.
+        wanted: by run, which results of its node are read before they are made again, or are results of the graph.
+        seconds, flops: estimate of the time, and the floating-point operations, of all runs.
+        live: most bytes that are live at a time; order and placement of the new graph may still change that a little.
+    """
+
+    runs: list[_Run]
+    wanted: list[tuple[int, ...]]
+    seconds: float
+    flops: int
+    live: int
+
+
 class Replay:
     """The items of a plan.
 
@@ -74,6 +92,8 @@ class Replay:
     def __init__(self, start: Plan) -> None:
         self.buffers = find_buffers(start.graph, start.schedule.nodes)
         self.parts: dict[tuple[int, tuple[int, ...]], Part | None] = {}
+        self.costs: dict[tuple[Node, tuple[int, ...]], tuple[float, int]] = {}
+        self.reads: dict[tuple[Node, tuple[int, ...]], list[int]] = {}
         self.first = next((b for b, step in enumerate(self.buffers.made_at) if step >= 0), len(self.buffers.sizes))
         self.results: list[tuple[int, int]] = []
         """Step and index of the result that each item is."""
@@ -139,11 +159,74 @@ class Replay:
             self.parts[key] = node.op.part(results)
         return self.parts[key]
 
-    def graph(self, play: Play) -> Graph:
-        """Return the graph whose steps run as in a play; those that come again are recomputation."""
+    def outline(self, play: Play) -> Outline:
+        """Return which runs of a play are needed, what they cost and how much they hold."""
         runs = self._runs(play)
         wanted = self._wanted(runs)
-        return _Rebuilder(self, runs).graph(wanted)
+        costs = [self._cost(run.node, results) for run, results in zip(runs, wanted, strict=True) if results]
+        seconds, flops = sum([cost[0] for cost in costs]), sum([cost[1] for cost in costs])
+        return Outline(runs, wanted, seconds, flops, self._live(runs, wanted))
+
+    def graph(self, outline: Outline) -> Graph:
+        """Return the graph whose steps run as in a play; those that come again are recomputation."""
+        return _Rebuilder(self, outline.runs).graph(outline.wanted)
+
+    def _cost(self, node: Node, results: tuple[int, ...]) -> tuple[float, int]:
+        """Return the seconds and the floating-point operations of a node that gives these results only."""
+        key = node, results
+        found = self.costs.get(key)
+        if found is None:
+            part = self._part(node, results)
+            if node.op.view:
+                found = 0.0, 0
+            elif part is None or len(results) == len(node.types):
+                found = node_seconds(node), node_flops(node)
+            else:
+                op, positions = part
+                operands = tuple([node.inputs[k].type for k in positions])
+                types = tuple([node.types[k] for k in results])
+                found = _roofline(op, operands, types), int(op.flops(operands, types))
+            self.costs[key] = found
+        return found
+
+    def _live(self, runs: list[_Run], wanted: list[tuple[int, ...]]) -> int:
+        """Return the most bytes of the arena that are live while a run goes on."""
+        sizes, fixed, overwrites = self.items.sizes, self.items.fixed, self.items.overwrites
+        ends: list[dict[int, int]] = [{} for _ in runs]  # by run and buffer that it makes, the last run that reads it
+        dying: list[list[int]] = [[] for _ in runs]
+        for k, (run, results) in enumerate(zip(runs, wanted, strict=True)):
+            if results:
+                for b in self._reads(run.node, results):
+                    ends[run.sources[b]][b] = k
+        for k, (run, results) in enumerate(zip(runs, wanted, strict=True)):
+            lowest = self._buffer(Value(run.node, 0))
+            for index in results:
+                item = self.item_of[lowest + index]
+                end = len(runs) if fixed[item] else ends[k].get(lowest + index, k)
+                if end < len(runs):
+                    dying[end].append(item)
+        live = most = 0
+        for run, results, gone in zip(runs, wanted, dying, strict=True):
+            if not results:
+                continue
+            lowest = self._buffer(Value(run.node, 0))
+            made = [self.item_of[lowest + index] for index in results]
+            live += sum([sizes[item] for item in made])
+            taken = any(o in gone and sizes[o] == sizes[made[0]] for o in overwrites[made[0]])
+            most = max(most, live - sizes[made[0]] if taken else live)
+            live -= sum([sizes[item] for item in gone])
+        return most
+
+    def _reads(self, node: Node, results: tuple[int, ...]) -> list[int]:
+        """Return the buffers made by steps that a node reads where it gives these results only."""
+        key = node, results
+        found = self.reads.get(key)
+        if found is None:
+            part = self._part(node, results)
+            positions = part[1] if part else range(len(node.inputs))
+            buffers = [self._buffer(node.inputs[position]) for position in positions]
+            found = self.reads[key] = [b for b in dict.fromkeys(buffers) if b >= self.first]
+        return found
 
     def _runs(self, play: Play) -> list[_Run]:
         """Return the runs of a play, of all their results, with where what they read comes from."""
@@ -186,11 +269,8 @@ class Replay:
             results = tuple(sorted([b - lowest for b in wanted[k]]))
             part = self._part(run.node, results)
             found[k] = results if part else tuple(range(len(run.node.types)))
-            positions = part[1] if part else range(len(run.node.inputs))
-            for position in positions:
-                b = self._buffer(run.node.inputs[position])
-                if b >= self.first:
-                    wanted[run.sources[b]].add(b)
+            for b in self._reads(run.node, found[k]):
+                wanted[run.sources[b]].add(b)
         return found
 
 

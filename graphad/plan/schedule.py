@@ -9,16 +9,16 @@ lowest peak is kept, and never one above program order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
-
-import numpy as np
 
 from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node
-from graphad.plan.buffers import Buffers, Home, find_buffers, is_step, last_reads
-from graphad.plan.ordering import BEAM, WORK, Tasks, make_tasks, order_tasks, peak_of
+from graphad.plan.buffers import Buffers, Home, find_buffers, is_step, live_profile
+from graphad.plan.ordering import BEAM, WORK, order_tasks
+from graphad.plan.state_updates import late_updates
+from graphad.plan.tasks import Tasks, make_tasks, peak_of
 
 SEARCH_UP_TO = 2_000
 """Steps of a graph that is searched: beyond, only free moves, in linear time."""
@@ -104,8 +104,28 @@ def schedule_buffers(graph: Graph) -> Buffers:
     return schedule_with_buffers(graph)[1]
 
 
-def schedule_with_buffers(graph: Graph, effort: Effort = THOROUGH) -> tuple[Schedule, Buffers]:
-    """Choose an order as `schedule` does; returns it with the buffers of the graph under it."""
+def schedule_with_buffers(
+    graph: Graph, effort: Effort = THOROUGH, updates: Mapping[int, int | None] | None = None
+) -> tuple[Schedule, Buffers]:
+    """Choose an order as `schedule` does; returns it with the buffers of the graph under it.
+
+    Args:
+        graph: the graph.
+        effort: how much is done for a better order.
+        updates: which inputs are state (by position), and the output each takes as its next value; steps that make
+            these are moved behind the last reader of the old value, where that spares a copy.
+    """
+    order, buffers = _ordered(graph, effort)
+    late = late_updates(buffers, updates) if updates else None
+    if late is None:
+        return order, buffers
+    makers = set(buffers.made_at)
+    steps = with_views_and_sources(buffers, [k for k in late if k in makers])
+    buffers = find_buffers(graph, tuple([buffers.steps[k] for k in steps]))
+    return Schedule(graph, tuple(buffers.steps), order.peak, order.bound), buffers
+
+
+def _ordered(graph: Graph, effort: Effort) -> tuple[Schedule, Buffers]:
     program = program_order(graph)
     buffers = find_buffers(graph, program)
     moved = with_views_and_sources(buffers, free_moves(buffers))
@@ -218,16 +238,7 @@ def overwritable(buffers: Buffers, step: int) -> list[int]:
 
 def peak(buffers: Buffers) -> int:
     """Return the most bytes that steps have made and still need, at any step of the order `buffers` was found for."""
-    from graphad.plan.lifetimes import live_bytes
-
-    ends = np.array(last_reads(buffers), np.int64)
-    steps = len(buffers.steps)
-    for value in buffers.graph.outputs:
-        ends[buffers.buffer_of[buffers.number[value[0]] + value[1]]] = steps
-    made = np.array(buffers.homes, np.int64) == Home.ARENA
-    starts = np.array(buffers.made_at, np.int64)[made]
-    live = live_bytes(starts, ends[made], np.array(buffers.sizes, np.int64)[made], steps)
-    return int(live.max(initial=0))
+    return int(live_profile(buffers).max(initial=0))
 
 
 def free_moves(buffers: Buffers) -> list[int]:

@@ -6,9 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphad.plan.arena import aligned, sweep
+from graphad.plan.arena import aligned
 from graphad.plan.holes import Hole, find_holes, holes
 from graphad.plan.plan import plan
+from graphad.plan.sweeps import sweep
 from tests.plan.training_graphs import mlp, transformer
 
 

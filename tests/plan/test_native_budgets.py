@@ -16,15 +16,19 @@ from small_graphs import random_inputs
 from training_graphs import chain, cnn, mlp, transformer
 
 from graphad.execute.native.duplication import with_duplicates
+from graphad.execute.native.epilogues import Finished
 from graphad.execute.native.opening import open_all
 from graphad.execute.native.preparing import prepared
 from graphad.execute.native.program import NativeProgram
 from graphad.execute.native.regions import Region
 from graphad.ir.errors import MemoryBudgetError
-from graphad.ir.graph import Graph
+from graphad.ir.graph import Graph, flat_containers
+from graphad.ir.node import Node, Value
+from graphad.ir.op import Op
 from graphad.ops.reduction import Reduction
 from graphad.plan.plan import Plan, plan
 from graphad.plan.remat import within
+from graphad.tracing.trace import make_input
 
 Array = np.ndarray[Any, Any]
 
@@ -93,16 +97,46 @@ def test_gradients_keep_every_bit_on_any_number_of_threads(graph: Graph, share: 
         assert run(kept.plan, inputs, threads) == expected
 
 
+def test_a_part_of_a_finished_product_gives_what_it_all_gives() -> None:
+    """As steps of their own, on one thread and on two: bits of sums do not depend on what becomes of them."""
+    parts = 0
+    for graph in (cnn(batch=4), mlp((600, 500, 300, 10)), transformer(1)):
+        for op in {node.op for node in prepared(graph).nodes if isinstance(node.op, Finished)}:
+            whole = _alone(op)
+            inputs = inputs_of(whole)
+            expected = run(plan(whole), inputs)
+            for k in range(len(whole.outputs)):
+                part = op.part((k,)) if len(whole.outputs) > 1 else None
+                if part is None:
+                    continue
+                parts += 1
+                alone = _alone(part[0])
+                for threads in (1, 2):
+                    assert run(plan(alone), [inputs[p] for p in part[1]], threads) == [expected[k]]
+    assert parts
+
+
+def _alone(op: Op) -> Graph:
+    """Return a graph of one op that holds a body."""
+    (body,) = op.graphs()
+    leaves = [make_input(name, type_).value for name, type_ in zip(body.input_names, body.input_types, strict=True)]
+    node = Node(op, tuple(leaves), body.output_types, None, "", "forward", 0)
+    outputs = tuple([Value(node, k) for k in range(len(body.outputs))])
+    containers = flat_containers(len(leaves), len(outputs))
+    return Graph("alone", tuple(leaves), outputs, body.input_names, body.output_names, *containers)
+
+
 def test_a_cnn_gives_up_the_masks_of_its_activations() -> None:
     native = prepared(cnn(batch=32))
-    assert smallest(native) < 0.92 * plan(native).peak_bytes
+    assert smallest(native) < 0.83 * plan(native).peak_bytes
 
 
-@pytest.mark.parametrize(("share", "most"), [(0.5, 0.05), (0.3, 0.16)])
-def test_a_transformer_of_eight_blocks_costs_few_operations(share: float, most: float) -> None:
+@pytest.mark.parametrize(("budget", "most"), [(134_000_000, 0.05), (80_000_000, 0.16)])
+def test_a_transformer_of_eight_blocks_costs_few_operations(budget: int, most: float) -> None:
+    """Within bytes, not shares of the unlimited peak: what lowers that would make its shares harder to keep."""
     native = prepared(transformer(8, d=256, heads=4, seq=128, batch=8, vocab=1000))
     free = plan(native)
-    found = within(native, None, None, int(free.peak_bytes * share))
+    found = within(native, None, None, budget)
     total = sum(int(n.op.flops(n.input_types, n.types)) for n in free.schedule.nodes if not n.op.view)
     assert found.flops <= most * total
 

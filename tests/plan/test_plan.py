@@ -21,12 +21,14 @@ from graphad.execute.reference import Program
 from graphad.ir.errors import SymbolicSizeError, VerifyError
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.walk import evaluate
-from graphad.plan import plan, stats
-from graphad.plan.arena import Arena, check_no_overlap, pack_by_size, place, sweep
+from graphad.plan import plan
+from graphad.plan.arena import Arena, check_no_overlap, pack_by_size, place
 from graphad.plan.buffers import Home, find_buffers
 from graphad.plan.layout import reshape_strides
 from graphad.plan.lifetimes import lifetimes
 from graphad.plan.schedule import Schedule, peak, program_order, schedule
+from graphad.plan.stats import stats
+from graphad.plan.sweeps import sweep
 from graphad.tracing.trace import make_input
 
 SIZES = st.sampled_from([(2, 3), (1, 4), (0, 2), (5, 5)])

@@ -21,8 +21,9 @@ import graphad as ga
 from graphad.execute.reference import Program
 from graphad.ir.graph import Graph
 from graphad.plan.plan import Plan, plan
-from graphad.plan.policies import POLICIES, Items, Play, Stuck, cheapest, play
+from graphad.plan.policies import POLICIES, Dear, Items, Play, Stuck, cheapest, play, play_below
 from graphad.plan.remat import MemoryBudgetError, remat_curve, with_budget, within
+from graphad.plan.replay import node_flops, node_seconds
 
 
 def chain_items(layers: int, reads: int = 1) -> Items:
@@ -79,6 +80,29 @@ def test_plays_keep_their_limit(layers: int, slots: int, policy: str) -> None:
     assert isinstance(found, Play)
     assert most_held(items, found.order) <= slots
     assert found.extra == sum(items.seconds[item] for item in found.order) - layers
+
+
+@given(st.integers(4, 24), st.integers(3, 12), st.sampled_from(list(POLICIES)))
+@settings(max_examples=50, deadline=None)
+def test_a_play_serves_all_limits_down_to_what_it_holds(layers: int, slots: int, policy: str) -> None:
+    items = chain_items(layers)
+    items.sizes[:] = [3 + k % 4 for k in range(len(items.sizes))]
+    found = play(items, 7 * slots, policy)
+    if isinstance(found, Play):
+        assert found.held <= 7 * slots
+        for limit in (found.held, (found.held + 7 * slots) // 2):
+            assert play(items, limit, policy) == found
+        assert play_below(items, 7 * slots, policy, found.extra) == found
+        assert not found.extra or isinstance(play_below(items, 7 * slots, policy, found.extra - 1), Dear)
+
+
+def test_the_outline_of_a_play_is_its_plan() -> None:
+    graph = chain(24, 40, 16)
+    found = within(graph, None, None, plan(graph).peak_bytes // 2)
+    steps = [node for node in found.plan.schedule.nodes if not node.op.view]
+    free = [node for node in plan(graph).schedule.nodes if not node.op.view]
+    assert found.seconds == pytest.approx(sum(map(node_seconds, steps)) - sum(map(node_seconds, free)))
+    assert found.flops == sum(map(node_flops, steps)) - sum(map(node_flops, free))
 
 
 def test_a_limit_below_what_one_item_needs_is_refused() -> None:

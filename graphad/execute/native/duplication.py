@@ -1,17 +1,21 @@
 """Duplication: values computed again where they are needed, instead of stored by one loop nest and read by another.
 
-A loop nest that reads several large values which another made from fewer ones reads those fewer ones instead, where
-the instructions cost less than the memory traffic. The copies go into the nest that needs them; the order of every
-sum stays, so results keep their bits.
+A loop nest that reads large values which others made reads the cheapest set of values they can be computed from
+instead, where the instructions cost less than the memory: of what is neither stored nor kept for others, the writing,
+the reading and the holding count. The copies go into the nest that needs them, and never join the one that makes what
+they read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from graphad.execute.native.cheapest_cut import cheapest_cut
 from graphad.execute.native.fusion import Group, Grouping
 from graphad.execute.native.kinds import LARGEST_LONG_GROUP, fusible, loose, own_weight
 from graphad.ir.graph import Graph
+from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
 from graphad.ops.reduction import Reduction
 from graphad.ops.shape import BroadcastTo, Reshape, Transpose
@@ -19,9 +23,11 @@ from graphad.ops.shape import BroadcastTo, Reshape, Transpose
 LARGE = 1 << 18
 """Bytes from which a value does not stay in a core's cache between two nests."""
 WORTH = 5.0
-"""Instructions a vector of elements that may be spent for each byte an element less to move, in float32."""
+"""Instructions a vector of elements that may be spent for each byte an element less to move or hold, in float32."""
 MOST_NODES = 20_000
 """Nodes of a graph that is looked at: larger ones are many small steps, whose values stay in cache."""
+MOST_LOOKED_AT = 96
+"""Values behind one nest that are looked at; what lies further can only be read."""
 
 
 def with_duplicates(graph: Graph) -> Graph:
@@ -32,12 +38,12 @@ def with_duplicates(graph: Graph) -> Graph:
         return graph
     grouping = Grouping(graph)
     groups = grouping.run()
+    held: dict[Node, int] = {}
     cones: dict[Node, _Cone] = {}
     """What each member of a group computes again."""
-    for group in groups:
-        found = _Cone(grouping, group)
-        found.grow()
-        if found.pays():
+    for group in reversed(groups):
+        found = _Cone(grouping, group, held)
+        if found.grow():
             cones.update(dict.fromkeys(group.members, found))
     return _copied(graph, cones) if cones else graph
 
@@ -49,30 +55,54 @@ def _bytes(value: Value) -> int:
 
 @dataclass
 class _Cone:
-    """What a group would compute again: nodes, and the values it would read instead of what it reads now."""
+    """What a group computes again.
+
+    Attributes:
+        grouping, group: where it is, and for whom.
+        held: up to which position nodes are held for cones found before.
+        nodes: what is computed again, with the views between.
+        roots: the operands of members that are computed again.
+    """
 
     grouping: Grouping
     group: Group
+    held: dict[Node, int]
     nodes: dict[Node, None] = field(default_factory=dict)
-    before: set[Value] = field(default_factory=set)
     roots: set[Value] = field(default_factory=set)
-    after: set[Value] = field(default_factory=set)
 
-    def grow(self) -> None:
-        """Find the values that can be computed again, and what that would read."""
+    def grow(self) -> bool:
+        """Find what is better computed again than read; False for nothing."""
+        read: set[Value] = set()
+        wanted: dict[Value, list[Value]] = {}
+        """Of the values that could be computed: the operands of members that are views of them."""
         for member in self.group.members:
             for k, value in enumerate(member.inputs):
-                if k in loose(member) or value[0] in self.group.members:
-                    continue
                 base = self._behind_views(value)
                 if base[0] in self.group.members:
                     continue
-                if _bytes(base) >= LARGE and self._copyable(base[0]):
-                    self.roots.add(value)
-                    self.before.add(base)
-                    self._take(value)
-                elif _bytes(base) >= LARGE:
-                    self.after.add(base)
+                if k not in loose(member) and _bytes(base) >= LARGE and self._copyable(base[0]):
+                    wanted.setdefault(base, []).append(value)
+                else:
+                    read.add(base)
+        wanted = {base: values for base, values in wanted.items() if base not in read}
+        if not wanted:
+            return False
+        operands = self._operands(list(wanted))
+        reached = dict.fromkeys([*operands, *[v for values in operands.values() for v in values]])
+        costs = {v: 0 if v in read else self._cost(v) for v in reached}
+        cut, cost = cheapest_cut(operands, costs, list(wanted))
+        saved = sum([costs[v] for v in wanted]) - cost
+        again = [v for v in wanted if v not in cut]
+        if not again or saved <= 0:
+            return False
+        self.roots = {value for base in again for value in wanted[base]}
+        for value in self.roots:
+            self._take(value, cut)
+        if not self._pays(again, saved):
+            return False
+        for value in cut:
+            self.held[value[0]] = max(self.held.get(value[0], 0), self.group.first)
+        return True
 
     def _behind_views(self, value: Value) -> Value:
         while isinstance(value[0].op, (BroadcastTo, Transpose, Reshape)):
@@ -84,42 +114,57 @@ class _Cone:
         other = self.grouping.group_of.get(node)
         return other is not None and other is not self.group and not isinstance(node.op, Reduction) and not loose(node)
 
-    def _take(self, value: Value) -> None:
-        stack = [value]
+    def _operands(self, wanted: list[Value]) -> dict[Value, list[Value]]:
+        """Return what the wanted values, and what lies behind them, are computed from; small values are only read."""
+        found: dict[Value, list[Value]] = {}
+        for value in wanted:
+            found[value] = [self._behind_views(v) for v in value[0].inputs]
+        queue = [v for operands in found.values() for v in operands]
+        for value in queue:
+            if value in found or len(found) >= MOST_LOOKED_AT:
+                continue
+            number = isinstance(value[0].op, Constant) and value.type.ndim == 0
+            if number or (_bytes(value) >= LARGE and self._copyable(value[0])):
+                found[value] = [self._behind_views(v) for v in value[0].inputs]
+                queue += found[value]
+        return found
+
+    def _cost(self, value: Value) -> int:
+        """Return the bytes that reading a value here costs: also written, if for this alone, and held until here."""
+        node, size = value[0], _bytes(value)
+        if isinstance(node.op, (Input, Constant)):
+            return size
+        if node in self.grouping.outputs:
+            return size
+        position, own = self.grouping.position, self.grouping.group_of.get(node)
+        readers = self.grouping.all_readers(node)
+        others = [r for r in readers if r not in self.group.members and (own is None or r not in own.members)]
+        last = max([position[r] for r in others], default=0)
+        kept = 2 * max(last, self.held.get(node, 0)) >= position[node] + self.group.first
+        stored = own is None or bool(others) or node in self.held
+        return size * (1 + (not stored) + (not kept))
+
+    def _take(self, root: Value, cut: set[Value]) -> None:
+        """Enter what computing a root takes, down to the cut."""
+        stack = [root]
         while stack:
-            node = stack.pop()[0]
-            if node in self.nodes:
+            value = stack.pop()
+            node = value[0]
+            if node in self.nodes or value in cut:
                 continue
             view = isinstance(node.op, (BroadcastTo, Transpose, Reshape))
             if view or self._copyable(node):
                 self.nodes[node] = None
-                for operand in node.inputs:
-                    below = self._behind_views(operand)[0]
-                    if self._copyable(below) and _bytes(Value(below, 0)) >= LARGE:
-                        stack.append(operand)
-                    elif _bytes(self._behind_views(operand)) >= LARGE:
-                        self.after.add(self._behind_views(operand))
+                stack += [v for v in node.inputs if view or _bytes(self._behind_views(v)) >= LARGE]
 
-    def pays(self) -> bool:
-        """Tell whether the traffic that goes is worth the instructions that come."""
-        if not self.before or len(self.nodes) + len(self.group.members) > LARGEST_LONG_GROUP:
+    def _pays(self, again: Sequence[Value], saved: int) -> bool:
+        """Tell whether the bytes that go are worth the instructions that come."""
+        if len(self.nodes) + len(self.group.members) > LARGEST_LONG_GROUP:
             return False
-        elements = max(int(v.type.size) for v in self.before)
-        more = sum(_bytes(v) for v in self.after - self._read_now())
-        saved = sum(_bytes(v) for v in self.before) + sum(_bytes(v) for v in self.before if self._only_here(v)) - more
-        weight = sum(own_weight(node) for node in self.nodes if fusible(node))
-        itemsize = min(v.type.dtype.itemsize for v in self.before)
-        return saved > 0 and weight * itemsize / 4 <= WORTH * saved / elements
-
-    def _read_now(self) -> set[Value]:
-        return {self._behind_views(v) for m in self.group.members for k, v in enumerate(m.inputs) if k not in loose(m)}
-
-    def _only_here(self, value: Value) -> bool:
-        """Tell whether only this group and the one that makes the value read it."""
-        if value[0] in self.grouping.outputs:
-            return False
-        homes = [self.grouping.group_of.get(r) for r in self.grouping.all_readers(value[0])]
-        return all(h is self.group or (h is not None and h is self.grouping.group_of.get(value[0])) for h in homes)
+        elements = max([int(v.type.size) for v in again])
+        weight = sum([own_weight(node) for node in self.nodes if fusible(node)])
+        itemsize = min([v.type.dtype.itemsize for v in again])
+        return weight * itemsize / 4 <= WORTH * saved / elements
 
     def copy(self, wanted: Value, made: dict[Value, Value], final: dict[Value, Value]) -> Value:
         """Return the copy of a root, made with what it needs of the cone that is not in `made`.

@@ -14,18 +14,17 @@ from typing import Any
 
 import numpy as np
 
+from graphad.execute.native.body_op import BodyOp, part_of
 from graphad.execute.native.kinds import fusible, is_view, own_weight
 from graphad.ir.collector import collector_paused
 from graphad.ir.dims import Dim
-from graphad.ir.errors import fail
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
-from graphad.ir.op import Elementwise, General, Op
-from graphad.ir.types import TensorType
-from graphad.ir.walk import evaluate
+from graphad.ir.op import Elementwise, Op
 from graphad.ops.cast import Cast
 from graphad.ops.control import StopGradient
+from graphad.ops.convolution import Conv
 from graphad.ops.shape import BroadcastTo
 
 Array = np.ndarray[Any, Any]
@@ -40,7 +39,7 @@ TAKES: dict[type[Op], Callable[[Node], int]] = {}
 
 
 @dataclass(frozen=True)
-class Finished(General, abstract=True):
+class Finished(BodyOp, abstract=True):
     """body(*operands): a product, and what elementwise ops make of it.
 
     Attributes:
@@ -53,7 +52,6 @@ class Finished(General, abstract=True):
     body: Graph
 
     name = "finished"
-    may_raise = False
 
     @property
     def product(self) -> Node:
@@ -70,23 +68,23 @@ class Finished(General, abstract=True):
         """Return the inputs of the body that only the epilogue reads."""
         return self.body.inputs[len(self.product.inputs) :]
 
-    def infer(self, *operands: TensorType) -> tuple[TensorType, ...]:
-        """The body's output types; operands must have the types of its inputs."""
-        if operands != self.body.input_types:
-            fail(f"the body takes ({', '.join(map(str, self.body.input_types))})")
-        return self.body.output_types
+    def part(self, results: tuple[int, ...]) -> tuple[Op, tuple[int, ...]] | None:
+        """The product and what these results need of the epilogue; None where its sums might be added up otherwise.
 
-    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
-        """The body, op by op, with NumPy."""
-        return evaluate(self.body, operands)
-
-    def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
-        """The sum over the body."""
-        return sum((node.op.flops(node.input_types, node.types) for node in self.body.nodes), 0)
-
-    def graphs(self) -> tuple[Graph, ...]:
-        """The body."""
-        return (self.body,)
+        A matrix product of many terms adds them up in a result of the kind of its sums where there is one, so there
+        must still be one. How a convolution is computed may depend on how all that it reads lies in memory.
+        """
+        body, positions = part_of(self.body, results)
+        if self.product not in body.nodes:
+            return None
+        kind = self.product.types[0].dtype
+        if isinstance(self.product.op, Conv):
+            same = len(positions) == len(self.body.inputs)
+        else:
+            same = any(t.dtype == kind for t in body.output_types) == any(
+                t.dtype == kind for t in self.body.output_types
+            )
+        return (Finished(body), positions) if same else None
 
 
 @collector_paused()

@@ -126,14 +126,16 @@ class Grouping:
         home: Group | None = None
         inputs = node.inputs
         for k in kind.order:
-            source = group_of.get(inputs[k][0])
+            maker = inputs[k][0]
+            source = group_of.get(maker)
             if source is None:
-                maker = self.maker(inputs[k])
-                if maker is None:
+                behind = self.maker(inputs[k])
+                if behind is None:
                     continue
+                maker = behind
                 source = group_of[maker]
-            if source is home:
-                continue
+            if source is home or node.replica > maker.replica:
+                continue  # a copy stands apart from what it reads: that was stored for it
             if home is None:
                 if len(source.members) >= source.most and source.most >= kind.most:
                     continue
@@ -164,6 +166,8 @@ class Grouping:
                 continue
             if origin in members:
                 found = members[origin]
+                if node.replica > origin.replica:
+                    return False
                 if origin is not maker or not self.kind[origin].plain or (anchor is not None and found != anchor):
                     return False
                 anchor = found
@@ -302,6 +306,8 @@ class Grouping:
                     if found is None:
                         return None
                     maker, wanted = found
+                if node.replica > maker.replica:
+                    return None
                 given = source.members[maker]
                 if not self.kind[maker].plain:
                     given = result_anchor(maker, given)

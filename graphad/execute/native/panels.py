@@ -162,7 +162,10 @@ def panel_kernel(
     splits = epilogue is None or epilogue.keeper(p.kind) is not None
     cut = choose_cut(p, vector_bytes, splits)
     writer = Writer(module, p, order, cut, epilogue)
-    name = f"{p.name('product')}_{''.join(map(str, order))}{'' if epilogue is None else f'_{epilogue.name}'}"
+    # The number of members decides how rows are cut into blocks, and nothing else of the code.
+    rows = f"{cut.block}x{cut.chunk}x{cut.group}"
+    finish = "" if epilogue is None else f"_{epilogue.name}"
+    name = f"{p.name('product')}_{rows}_{''.join(map(str, order))}{finish}"
     if not module.has(name):
         writer.write(name)
     return Kernel(name, (), extent=p.batch * writer.row_blocks * writer.panels, scratch=writer.scratch)

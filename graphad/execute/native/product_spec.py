@@ -49,14 +49,15 @@ class Product:
         return ("a", "b", "c")
 
     def name(self, what: str) -> str:
-        """Return the name of a function that does this and nothing else."""
+        """Return the name of a function that does this for any number of members, if there are several."""
         p = self
+        members = "many" if p.batch > 1 else p.batch
         strides = "_".join(
             "x".join(map(str, s)).replace("-", "m")
             for s in (p.strides_a, p.strides_b, p.strides_c, *([p.strides_c0] if p.strides_c0 else []))
         )
         numbers = f"{p.alpha!r}_{p.beta!r}".replace("+", "")
-        return f"{what}_{p.kind}_{p.batch}x{p.m}x{p.n}x{p.k}_{strides}_{numbers}"
+        return f"{what}_{p.kind}_{members}x{p.m}x{p.n}x{p.k}_{strides}_{numbers}"
 
     def transposed(self) -> Product:
         """Return ``C.T = alpha * B.T @ A.T + beta * C0.T``."""

@@ -18,7 +18,7 @@ from graphad.execute.native.product_ends import Epilogue
 from graphad.execute.native.product_spec import Product
 from graphad.execute.native.target import Host, host
 
-__all__ = ["Product", "finished_kernel", "prefers_loops", "product_kernel", "takes_epilogues"]
+__all__ = ["Product", "finished_kernel", "product_kernel", "takes_epilogues"]
 
 BLAS_FROM = 3_000_000_000
 """Multiplications of one member of a batch from which BLAS is as good as generated code, or better."""
@@ -33,12 +33,6 @@ MOST_CALLS = 16
 """Calls of BLAS that a product is cut into, at most."""
 
 FEW_MULTIPLICATIONS = 256
-
-
-def prefers_loops(product: Product) -> bool:
-    """Tell whether a product is so small that loops of multiply and add, fused with their neighbours, are better."""
-    p = product
-    return p.m * p.n * p.k * p.batch <= FEW_MULTIPLICATIONS
 
 
 def finished_kernel(module: Module, product: Product, epilogue: Epilogue) -> Kernel:

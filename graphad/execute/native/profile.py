@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from graphad.execute.native.code import Module
+from graphad.execute.native.epilogues import Finished
 from graphad.execute.native.kernel import begin_kernel, pointer
 from graphad.execute.native.lanes import constant, load, store
 from graphad.execute.native.object_cache import compiled
@@ -133,8 +134,8 @@ def _bytes(place: Place) -> int:
 
 
 def described(node: Node) -> str:
-    """Return the ops of a node: of a region, those of its body."""
-    if not isinstance(node.op, Region):
+    """Return the ops of a node: of a region, and of a product with its epilogue, those of its body."""
+    if not isinstance(node.op, (Region, Finished)):
         return node.op.name
     names = [n.op.name for n in node.op.body.nodes if n.inputs and not n.op.view]
     counted = {name: names.count(name) for name in dict.fromkeys(names)}

@@ -10,7 +10,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from graphad.execute.reference import Program, aligned_empty
 from graphad.ir.collector import collector_paused
 from graphad.ir.containers import Container
 from graphad.ir.node import Node, Value
+from graphad.ir.types import TensorType
 from graphad.ops.joining import Concatenate
 from graphad.ops.product import Matmul
 from graphad.ops.slicing import UpdateSlice
@@ -56,8 +57,7 @@ FIXED = -1
 """In place of a slot: an address that never changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A buffer of a step: at an address, or at an offset from what a call brings into a slot.
 
     Attributes:
@@ -124,6 +124,9 @@ class NativeProgram(Program):
     # Binding.
 
     def _bind_steps(self) -> None:
+        self._places: dict[int, tuple[Array | int, Place]] = {}
+        """By the identity of what is bound, which is kept so that it stays its own."""
+        self._arena_address = _address(self.arena)
         graph = self.plan.graph
         types = [v.type for k, v in enumerate(graph.inputs) if k not in self._state]
         types += graph.output_types[: self.plan.results]
@@ -132,6 +135,7 @@ class NativeProgram(Program):
             self._templates[slot] = np.empty(type_.shape, type_.dtype)
             self._roots[slot] = (slot, 0)
         super()._bind_steps()
+        del self._places
 
     def _slot(self, view: Callable[[Array], Any], operand: int) -> int:
         slot = super()._slot(view, operand)
@@ -141,9 +145,15 @@ class NativeProgram(Program):
         self._roots[slot] = (root, offset + _address(made) - _address(template))
         return slot
 
+    def _in_arena(self, start: int, type_: TensorType) -> Array:
+        made = super()._in_arena(start, type_)
+        at = self._arena_address + start
+        self._places[id(made)] = made, Place(FIXED, at, at, at + made.nbytes)
+        return made
+
     def _bind_step(self, node: Node) -> None:
         go_on()
-        outs = [self._made(value) for value in node.outputs]
+        outs = list(map(self._made, node.outputs))
         operands = [self._bound[value] for value in node.inputs]
         self._bind_moves(node, operands, outs)
         if isinstance(node.op, (Concatenate, UpdateSlice)):
@@ -236,6 +246,14 @@ class NativeProgram(Program):
         return self._templates[bound] if isinstance(bound, int) else bound
 
     def _place(self, bound: Array | int) -> Place:
+        known = self._places.get(id(bound))
+        if known is not None and known[0] is bound:
+            return known[1]
+        place = self._placed(bound)
+        self._places[id(bound)] = bound, place
+        return place
+
+    def _placed(self, bound: Array | int) -> Place:
         array = self._template(bound)
         low, high = _byte_bounds(array)
         if isinstance(bound, int):
@@ -293,7 +311,7 @@ class NativeProgram(Program):
 
     def _lay_out(self, steps: Sequence[Step]) -> None:
         places = [place for step in steps for place in (*step.read, *step.written)]
-        places.append(self._place(self._verdicts.condemned()))
+        places.append(self._placed(self._verdicts.condemned()))
         self._table = np.array([p.at if p.slot == FIXED else 0 for p in places], np.int64).view(np.uint64)
         cells = [k for k, p in enumerate(places) if p.slot != FIXED]
         self._cells = np.array(cells, np.int64)
@@ -469,16 +487,20 @@ def _segments(order: Sequence[Step | HostStep]) -> list[tuple[bool, int, int]]:
 def _flags(order: Sequence[Step | HostStep]) -> list[int]:
     """Return the flags of the native steps: who runs them, and where all must meet before."""
     flags: list[int] = []
-    since: list[tuple[Step, bool]] = []
+    since: list[Step] = []
+    shared: list[Step] = []
+    """Those of `since` that all threads run: the others follow each other on one thread."""
     for item in order:
         if isinstance(item, HostStep):
-            since = []  # a run ends before a host step: all have finished
+            since, shared = [], []  # a run ends before a host step: all have finished
             continue
         alone = item.kernel.extent == 1 or item.nanoseconds < SMALL_NS
-        waits = any(_depends(item, other) for other, other_alone in since if not (alone and other_alone))
+        waits = any(_depends(item, other) for other in (shared if alone else since))
         if waits:
-            since = []
-        since.append((item, alone))
+            since, shared = [], []
+        since.append(item)
+        if not alone:
+            shared.append(item)
         flags.append((ALONE if alone else 0) | (BARRIER if waits else 0) | (HEEDS if item.heeds else 0))
     return flags
 

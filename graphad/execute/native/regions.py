@@ -12,12 +12,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphad.ir.dims import Dim
-from graphad.ir.errors import fail
-from graphad.ir.graph import Graph, flat_containers, reachable
-from graphad.ir.op import General, Op
-from graphad.ir.types import TensorType
-from graphad.ir.walk import evaluate
+from graphad.execute.native.body_op import BodyOp, part_of
+from graphad.ir.graph import Graph
+from graphad.ir.op import Op
 from graphad.ops.reduction import Reduction
 
 Array = np.ndarray[Any, Any]
@@ -28,7 +25,7 @@ NONE = -1
 
 
 @dataclass(frozen=True)
-class Region(General, abstract=True):
+class Region(BodyOp, abstract=True):
     """body(*operands): what one loop nest computes.
 
     Attributes:
@@ -44,50 +41,23 @@ class Region(General, abstract=True):
     anchors: tuple[Anchor, ...]
 
     name = "region"
-    may_raise, allocates = False, False
-
-    def infer(self, *operands: TensorType) -> tuple[TensorType, ...]:
-        """The body's output types; operands must have the types of its inputs."""
-        if operands != self.body.input_types:
-            fail(f"the body takes ({', '.join(map(str, self.body.input_types))})")
-        return self.body.output_types
-
-    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
-        """The body, op by op, with NumPy."""
-        return evaluate(self.body, operands)
-
-    def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
-        """The sum over the body."""
-        return sum((node.op.flops(node.input_types, node.types) for node in self.body.nodes), 0)
-
-    def graphs(self) -> tuple[Graph, ...]:
-        """The body."""
-        return (self.body,)
+    allocates = False
 
     def part(self, results: tuple[int, ...]) -> tuple[Op, tuple[int, ...]] | None:
         """The region of what these results need; None where reductions are among that.
 
         The order in which a reduction adds depends on all that its loops compute; elements depend on nothing else.
         """
-        wanted = tuple([self.body.outputs[k] for k in results])
-        nodes = reachable(wanted)
-        if any(isinstance(node.op, Reduction) for node in nodes):
+        body, positions = part_of(self.body, results)
+        if not positions or any(isinstance(node.op, Reduction) for node in body.nodes):
             return None
-        reached = set(nodes)
-        positions = tuple([k for k, value in enumerate(self.body.inputs) if value.node in reached])
-        if not positions:
-            return None
-        inputs = tuple([self.body.inputs[k] for k in positions])
-        labels = tuple([self.body.input_names[k] for k in positions])
-        names = tuple([self.body.output_names[k] for k in results])
-        body = Graph("region", inputs, wanted, labels, names, *flat_containers(len(inputs), len(wanted)))
         anchor_of = dict(zip(self.body.nodes, self.anchors, strict=True))
         axes = sorted({a for node in body.nodes for a in anchor_of[node]} - {NONE})
         moved = {NONE: NONE, **{axis: k for k, axis in enumerate(axes)}}
         anchors = tuple([tuple([moved[a] for a in anchor_of[node]]) for node in body.nodes])
-        first, along = wanted[0], anchor_of[wanted[0].node]
+        first, along = body.outputs[0], anchor_of[body.outputs[0].node]
         elementwise = isinstance(self, OverwritingRegion) and all(
-            anchor_of[v.node] == along for v in inputs if v.type == first.type
+            anchor_of[v.node] == along for v in body.inputs if v.type == first.type
         )
         kind = OverwritingRegion if elementwise else Region
         return kind(body, tuple([self.frame[a] for a in axes]), (), anchors), positions

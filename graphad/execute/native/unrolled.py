@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphad.execute.native.addresses import SafeGather
+from graphad.execute.native.body_op import part_of
 from graphad.execute.native.code import Module
 from graphad.execute.native.elementwise import weight
 from graphad.execute.native.lowering import Lowered, element_strides, lowers_step, moving_nanoseconds, nest_nanoseconds
@@ -21,7 +22,6 @@ from graphad.execute.native.nest import Access, Indexed, Instruction, Late, Nest
 from graphad.execute.native.nest_building import lane_count, number_of
 from graphad.execute.native.nest_code import nest_kernels
 from graphad.execute.native.regions import NONE, Region
-from graphad.ir.graph import Graph, flat_containers, reachable
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
@@ -60,16 +60,8 @@ class Unrolled(Region, abstract=True):
 
     def part(self, results: tuple[int, ...]) -> tuple[Op, tuple[int, ...]] | None:
         """The region of what these results need: a component has the same bits whatever is computed beside it."""
-        wanted = tuple([self.body.outputs[k] for k in results])
-        reached = set(reachable(wanted))
-        positions = tuple([k for k, value in enumerate(self.body.inputs) if value.node in reached])
-        if not positions:
-            return None
-        inputs = tuple([self.body.inputs[k] for k in positions])
-        labels = tuple([self.body.input_names[k] for k in positions])
-        names = tuple([self.body.output_names[k] for k in results])
-        body = Graph("region", inputs, wanted, labels, names, *flat_containers(len(inputs), len(wanted)))
-        return Unrolled(body, self.frame, (), ()), positions
+        body, positions = part_of(self.body, results)
+        return (Unrolled(body, self.frame, (), ()), positions) if positions else None
 
 
 def long_axis(shape: Sequence[Any], length: int) -> int:

@@ -399,11 +399,15 @@ def test_equal_products_share_one_kernel() -> None:
         assert a.sizes != b.sizes
 
 
-def test_the_smallest_products_are_better_as_loops() -> None:
-    assert products.prefers_loops(make_case(1, 1, 1, 8).product)
-    assert products.prefers_loops(make_case(1, 4, 4, 4).product)
-    assert not products.prefers_loops(make_case(1, 8, 8, 8).product)
-    assert not products.prefers_loops(make_case(1, 200, 1, 20).product)
+@pytest.mark.parametrize("sizes", [(40, 30, 20), (4, 4, 4), (200, 1, 20), (300, 300, 100)], ids=str)
+def test_more_members_need_no_other_kernel(sizes: tuple[int, int, int]) -> None:
+    cases = [make_case(members, *sizes) for members in (32, 64, 65)]
+    found = [products.generated(Module(), case.product) for case in cases]
+    assert len({kernel.name for kernel in found}) == 1
+    assert len({kernel.extent for kernel in found}) == 3
+    one = products.generated(Module(), make_case(1, *sizes).product)
+    assert one.name != found[0].name
+    run_all(cases, products.generated)
 
 
 def test_numpy_s_own_blas_comes_first() -> None:
