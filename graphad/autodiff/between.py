@@ -64,6 +64,38 @@ def substitute(outputs: Sequence[Value], replacements: Mapping[Value, Value]) ->
     return [final[value[0]][value[1]] if value[0] in final else value for value in outputs]
 
 
+def redirect(outputs: Sequence[Value], replacements: Mapping[Value, Value]) -> list[Value]:
+    """Return `outputs` with values replaced throughout, in the very nodes that read them.
+
+    For what a transformation has just made of its own stand-ins, and nobody else has seen: copying it, as `substitute`
+    does, takes as long as making it. The replacements must be older than what they replace.
+    """
+    stand_ins = {value[0] for value in replacements}
+    oldest = min([node.serial for node in stand_ins], default=0)
+    seen = {value[0] for value in outputs}
+    stack = [node for node in seen if node.serial > oldest]
+    readers: list[Node] = []
+    while stack:
+        node = stack.pop()
+        reads = False
+        for value in node.inputs:
+            maker = value[0]
+            if maker in seen:
+                reads = reads or maker in stand_ins
+            elif maker.serial >= oldest:
+                seen.add(maker)
+                if maker in stand_ins:
+                    reads = True
+                else:
+                    stack.append(maker)
+        if reads:
+            readers.append(node)
+    for node in readers:
+        # Past the refusal of nodes to be changed: until its results are handed over, they are the transformation's own.
+        object.__setattr__(node, "inputs", tuple([replacements.get(value, value) for value in node.inputs]))
+    return [replacements.get(value, value) for value in outputs]
+
+
 def substitute_tensors(
     outputs: Sequence[Tensor], inputs: Sequence[Tensor], replacements: Sequence[Tensor]
 ) -> list[Tensor]:

@@ -24,7 +24,7 @@ Regions = tuple[str, ...]
 """Scopes of checkpointed functions that a node lies in, the outermost first."""
 
 _NAME = "checkpoint"
-_COMPONENT = re.compile(r"checkpoint[0-9]*")
+_COMPONENT = r"checkpoint[0-9]*"
 
 
 def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,7 +65,7 @@ def regions_of(scope_path: str) -> Regions:
     if _NAME not in scope_path:
         return ()
     parts = scope_path.split("/")
-    return tuple("/".join(parts[: k + 1]) for k, part in enumerate(parts) if _COMPONENT.fullmatch(part))
+    return tuple("/".join(parts[: k + 1]) for k, part in enumerate(parts) if re.fullmatch(_COMPONENT, part))
 
 
 class Recomputation:

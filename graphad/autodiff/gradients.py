@@ -12,7 +12,7 @@ from graphad.autodiff.opening import (
     Positions,
     Results,
     as_graph,
-    give,
+    give_once,
     named,
     open_function,
     open_graph,
@@ -61,7 +61,7 @@ def grad(
     @functools.wraps(function)
     def gradient(*arguments: Any, **keywords: Any) -> Any:
         opened = open_function(function, arguments, keywords, argnums)
-        return give(_gradient(opened, has_aux, holomorphic), opened.primals.open_inputs, opened.primals.open_given)
+        return give_once(_gradient(opened, has_aux, holomorphic), opened.primals)
 
     return gradient
 
@@ -86,8 +86,7 @@ def value_and_grad(
     @functools.wraps(function)
     def value_and_gradient(*arguments: Any, **keywords: Any) -> Any:
         opened = open_function(function, arguments, keywords, argnums)
-        results = _value_and_gradient(opened, has_aux, holomorphic)
-        return give(results, opened.primals.open_inputs, opened.primals.open_given)
+        return give_once(_value_and_gradient(opened, has_aux, holomorphic), opened.primals)
 
     return value_and_gradient
 

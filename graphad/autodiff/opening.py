@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from graphad.autodiff.between import substitute
+from graphad.autodiff.between import redirect, substitute
 from graphad.autodiff.nesting import leaf_count, tuple_of
 from graphad.ir.containers import Container, Leaf, flatten, unflatten
 from graphad.ir.dims import Assumption
@@ -26,6 +26,7 @@ from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph, flat_containers, reachable
 from graphad.ir.leaf import Input
 from graphad.ir.location import user_location
+from graphad.ir.node import Value
 from graphad.ir.types import TensorType, is_inexact
 from graphad.ir.walk import evaluate
 from graphad.tracing.coerce import as_tensor
@@ -43,6 +44,7 @@ from graphad.tracing.trace import (
 
 Array = np.ndarray[Any, Any]
 Positions = int | tuple[int, ...]
+Replace = Callable[[Sequence[Value], Mapping[Value, Value]], list[Value]]
 
 
 @frozen
@@ -253,8 +255,10 @@ def open_graph(graph: Graph, argnums: Positions | None) -> Opened:
 # Settling
 
 
-def settle(outputs: Sequence[Tensor], inputs: Sequence[Tensor], given: Sequence[Any]) -> list[Any]:
-    """Return `outputs` with `given` in place of the stand-ins `inputs`.
+def settle(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], given: Sequence[Any], replace: Replace = substitute
+) -> list[Any]:
+    """Return `outputs` with `given` in place of the stand-ins `inputs`; `replace` puts tensors there.
 
     Arrays, where all of `given` are arrays or numbers and the outputs depend on nothing else; else tensors (of the
     handle class of those given).
@@ -273,7 +277,7 @@ def settle(outputs: Sequence[Tensor], inputs: Sequence[Tensor], given: Sequence[
         return [np.array(result) for result in evaluate(graph, arrays)]
     replacements = {t.value: as_tensor(item).value for t, item in zip(inputs, given, strict=True)}
     wrap = next((type(item) for item in given if isinstance(item, Tensor) and type(item) is not Tensor), Tensor)
-    return [wrap(value) for value in substitute([t.value for t in outputs], replacements)]
+    return [wrap(value) for value in replace([t.value for t in outputs], replacements)]
 
 
 def _depends_on_others(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> bool:
@@ -284,6 +288,13 @@ def _depends_on_others(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> b
 def give(results: Results, inputs: Sequence[Tensor], given: Sequence[Any]) -> Any:
     """Return the results of a transformed function, nested, with `given` in place of `inputs`."""
     return unflatten(results.container, settle(results.tensors, inputs, given))
+
+
+def give_once(results: Results, primals: Primals) -> Any:
+    """Return the results of a transformed function, nested, at its arguments; its stand-ins serve no other call."""
+    inputs, given = primals.open_inputs, primals.open_given
+    replace = redirect if all(isinstance(item, Tensor) for item in given) else substitute
+    return unflatten(results.container, settle(results.tensors, inputs, given, replace))
 
 
 def as_graph(graph: Graph, results: Results, assumptions: Sequence[Assumption], prefix: str) -> Graph:

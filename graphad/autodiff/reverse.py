@@ -9,11 +9,15 @@ from collections.abc import Collection, Sequence
 
 from graphad.autodiff.between import between, substitute_tensors
 from graphad.autodiff.checkpointing import Recomputation
+from graphad.autodiff.templates import Templates
 from graphad.ir.collector import collector_paused
 from graphad.ir.emit import emitting, follow, handle
 from graphad.ir.errors import DerivativeError
+from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
 from graphad.ir.types import is_inexact
+from graphad.ops.arithmetic import Mul
+from graphad.ops.shape import BroadcastTo
 from graphad.tracing.tensor import Tensor
 
 
@@ -43,7 +47,8 @@ def pullback(
     nodes = _differentiable(between([t.value for t in outputs], wanted), wanted)
     active = set(nodes)
     sums: dict[Value, Tensor] = {}
-    with emitting(role):
+    with emitting(role) as here:
+        templates = Templates(here)
         for output, cotangent in zip(outputs, cotangents, strict=True):
             if cotangent is not None and is_inexact(output.dtype):
                 _expect_type(cotangent, output.value, output.value.node, "the given cotangent")
@@ -54,13 +59,13 @@ def pullback(
             if received.count(None) == len(received):
                 continue
             follow(node)
-            for value, pulled in zip(node.inputs, pull_node(node, received, again), strict=True):
+            for value, pulled in zip(node.inputs, pull_node(node, received, again, templates), strict=True):
                 if pulled is None or not (value[0] in active or value in wanted):
                     continue
                 if is_inexact(value[0].types[value[1]].dtype):
                     _expect_type(pulled, value, node, "the VJP rule's cotangent")
                     known = sums.get(value)
-                    sums[value] = pulled if known is None else known + pulled
+                    sums[value] = pulled if known is None else templates.sum(known, pulled, node)
     return [sums.get(t.value) for t in inputs]
 
 
@@ -80,8 +85,11 @@ def _differentiable(nodes: Sequence[Node], inputs: Collection[Value]) -> list[No
 
 
 def pull_node(
-    node: Node, cotangents: tuple[Tensor | None, ...], again: Recomputation | None = None
-) -> tuple[Tensor | None, ...]:
+    node: Node,
+    cotangents: tuple[Tensor | None, ...],
+    again: Recomputation | None = None,
+    templates: Templates | None = None,
+) -> Sequence[Tensor | None]:
     """Apply the VJP rule of one node, reading what `again` computes anew; DerivativeError where there is no rule."""
     op = node.op
     if op.no_gradient:
@@ -93,14 +101,37 @@ def pull_node(
     if again is not None and node.scope:
         read = [again.seen_from(node, value) for value in read]
         made = [again.seen_from(node, value) for value in made]
+    if type(op) is Mul and _is_one(cotangents[0]) and not any(value[0].op.name == "log" for value in read):
+        # Where the product that differentiation begins with is left out, no pass need rebuild what is made of it.
+        # Beside a logarithm it stays: by it `stabilize` knows the derivative of x log(x).
+        return handle(read[1]), handle(read[0])
+    slots = None
+    if templates is not None and templates.fits(op) and type(cotangents[0]) is Tensor:
+        slots = [cotangents[0].value, *read, *made]
+        again_made = templates.apply(node, slots)
+        if again_made is not None:
+            return again_made
     operands = tuple([handle(value) for value in read])
     results = tuple([handle(value) for value in made])
     try:
-        return op.vjp(cotangents, operands, results)
+        pulled = op.vjp(cotangents, operands, results)
     except DerivativeError as error:
         if error.location is not None:
             raise
         raise _no_derivative(node, error.message) from error
+    if slots is not None and templates is not None:
+        templates.learn(node, slots, pulled)
+    return pulled
+
+
+def _is_one(cotangent: Tensor | None) -> bool:
+    """Tell whether a cotangent is a constant 1, repeated or not."""
+    if cotangent is None:
+        return False
+    node = cotangent.value[0]
+    if type(node.op) is BroadcastTo:
+        node = node.inputs[0][0]
+    return type(node.op) is Constant and node.op.array.ndim == 0 and bool(node.op.array == 1)
 
 
 def transpose_linear(

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 from graphad.execute.choice import chosen
 from graphad.execute.compiling import traced_and_optimized
 from graphad.execute.executable import Executable
-from graphad.ir.errors import MemoryBudgetError, SymbolicSizeError
+from graphad.ir.errors import SymbolicSizeError
 from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.plan.amounts import amount_bytes
 from graphad.plan.remat import CurvePoint
-
-if TYPE_CHECKING:
-    from graphad.plan.plan import Plan
 
 SHARES = 12
 """Budgets that are looked at where none are given: this many equal steps down from the peak."""
@@ -128,26 +125,15 @@ def remat_curve(
     if not graph.static:
         raise SymbolicSizeError(f"graph {graph.name!r} has a curve once its sizes are known: graph.bind(...)")
     wanted = None if budgets is None else [amount_bytes(budget) for budget in budgets]
-    plans = Executable(graph, updates, executor=chosen(executor)).plans
-    start = plans.get(())
-    peak = start.peak_bytes
+    found = Executable(graph, updates, executor=chosen(executor)).plans.budgets(())
+    peak = found.peak
     if wanted is None:
         wanted = [max(peak * k // SHARES, 1) for k in range(SHARES, 0, -1)]
-    *points, smallest, unlimited = plans.curve((), [*wanted, _smallest(start), max(peak, 1)])
+    least = max(found.smallest().plan.peak_bytes, 1)
+    *points, smallest, unlimited = found.curve([*wanted, least, max(peak, 1)])
     return RematCurve(
         graph.name,
         tuple(points),
         CurvePoint(None, peak, unlimited.flops - unlimited.extra_flops, 0, 0.0, 0),
         smallest,
     )
-
-
-def _smallest(start: Plan) -> int:
-    """Return the least bytes of arena and results that a plan of the same graph is found for."""
-    from graphad.plan.remat import within
-
-    try:
-        found = within(start.graph, start.lifetimes.updates, start.results, 1)
-    except MemoryBudgetError as refusal:
-        return refusal.smallest
-    return max(found.plan.peak_bytes, 1)

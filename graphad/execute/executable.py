@@ -227,7 +227,7 @@ class Executable:
         """
         from graphad.execute.report import report
 
-        text = report(self.plan, self._executor)
+        text = report(self.plan, self._executor, self._plans.budget)
         program = self._native_program()
         if program is None:
             return text

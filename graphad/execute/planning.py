@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from graphad.execute.opening import open_groups, with_groups
@@ -16,7 +16,7 @@ from graphad.ir.graph import Graph
 from graphad.plan.plan import Plan, plan
 
 if TYPE_CHECKING:
-    from graphad.plan.remat import CurvePoint
+    from graphad.plan.remat import Budgets
 
 Binding = tuple[tuple[str, int], ...]
 """Names and values of symbolic sizes, by name; empty for a static graph."""
@@ -79,12 +79,12 @@ class Plans:
             self._made.move_to_end(key)
             return found
 
-    def curve(self, binding: Binding, budgets: Sequence[int]) -> list[CurvePoint]:
-        """Return what each budget costs for calls with these sizes, workspace aside."""
-        from graphad.plan.remat import remat_curve
+    def budgets(self, binding: Binding) -> Budgets:
+        """Return the budgets of calls with these sizes, workspace aside."""
+        from graphad.plan.remat import Budgets
 
         graph = self._grouped(self._executor, self._bound(binding))
-        return remat_curve(graph, budgets, self._updates, self._results)
+        return Budgets(graph, self._updates, self._results)
 
     def _planned(self, executor: str, graph: Graph) -> Plan:
         if self.budget is None:

@@ -180,8 +180,7 @@ class Program:
         shape: Any = type_.shape
         home = found.homes[buffer]
         if home == Home.ARENA:
-            start = self.plan.arena.offsets[buffer]
-            return self.arena[start : start + found.sizes[buffer]].view(type_.dtype).reshape(shape)
+            return self._in_arena(self.plan.arena.offsets[buffer], type_)
         if home == Home.STATE:
             return self._state[found.places[buffer]].reshape(shape)
         position = found.places[buffer]
@@ -189,6 +188,10 @@ class Program:
         if shape == self._results[position][0]:
             return slot
         return self._slot(lambda result: result.reshape(shape), slot)
+
+    def _in_arena(self, start: int, type_: TensorType) -> Array:
+        """Return the array of a type that begins at an offset of the arena."""
+        return np.ndarray(type_.shape, type_.dtype, self.arena, start)
 
     def _bind_step(self, node: Node) -> None:
         op = node.op
@@ -219,7 +222,6 @@ class Program:
         self._nodes.append(node)
 
     def _bind_copies(self, copies: Sequence[Copy], step: int) -> None:
-        found = self.plan.lifetimes
         for copy in copies:
             if step == BEFORE and copy.value not in self._bound:
                 self._bind_early_views(copy.value)
@@ -230,9 +232,7 @@ class Program:
             else:
                 target = self._state[copy.index]
             if copy.buffer is not None:
-                start = self.plan.arena.offsets[copy.buffer]
-                type_ = copy.value.type
-                staged = self.arena[start : start + found.sizes[copy.buffer]].view(type_.dtype).reshape(type_.shape)
+                staged = self._in_arena(self.plan.arena.offsets[copy.buffer], copy.value.type)
                 if step == BEFORE:
                     target = staged
                 else:

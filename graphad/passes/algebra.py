@@ -14,6 +14,8 @@ import numpy as np
 
 import graphad.ops as ops
 from graphad.ir.emit import apply
+from graphad.ir.frozen import frozen
+from graphad.ir.graph import Graph
 from graphad.ir.op import Elementwise
 from graphad.ir.types import finfo, is_float, is_inexact
 from graphad.ops.arithmetic import PowerScalar
@@ -21,11 +23,10 @@ from graphad.ops.cast import Cast
 from graphad.ops.comparison import Invert, LogicalAnd, LogicalNot, LogicalOr
 from graphad.ops.control import StopGradient
 from graphad.ops.selection import Where
-from graphad.passes import fast_math, movement
-from graphad.passes.driver import RewritePass
-from graphad.passes.fast_math import filled
+from graphad.passes import movement
+from graphad.passes.driver import Journal, RewritePass, rewrite
 from graphad.passes.patterns import UNIFORM, pattern, scalars, variables
-from graphad.passes.rules import rule, rules_in
+from graphad.passes.rules import filled, rule, rules_in
 from graphad.tracing.tensor import Tensor
 
 x, y, a, b, c, d, t = variables("x y a b c d t")
@@ -371,8 +372,21 @@ def ternary_of_broadcast(x: Tensor, y: Tensor, a: Tensor, root: Tensor) -> Tenso
     return movement.before_broadcast(root, (x, y, a))
 
 
-algebra = RewritePass(
+@frozen
+class Algebra(RewritePass):
+    """The pass `algebra`."""
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Rewrite until no rule applies."""
+        if not journal.fast_math:
+            return super().run(graph, journal)
+        from graphad.passes import fast_math
+
+        return rewrite(graph, (*self.rules, *fast_math.RULES), journal)
+
+
+algebra = Algebra(
     "algebra",
     "Apply identities that keep every bit; under fast_math also those of real numbers.",
-    (*rules_in(globals()), *movement.RULES, *fast_math.RULES),
+    (*rules_in(globals()), *movement.RULES),
 )

@@ -102,8 +102,8 @@ class Columns:
         mixed = own
         for part in (low, high, *more):
             mixed = _mixed(mixed, part)
-        mixed = np.delete(mixed, self.wide)
-        if len(np.unique(mixed)) < len(mixed):
+        mixed = np.sort(np.delete(mixed, self.wide))  # several times as fast as the hash table of `np.unique`
+        if (mixed[1:] == mixed[:-1]).any():
             return True
         wide = [self.nodes[k] for k in self.wide.tolist()]
         return len({(key(node), node.inputs) for node in wide}) < len(wide)

@@ -26,9 +26,8 @@ from graphad.ops.slicing import Pad
 from graphad.passes import narrow
 from graphad.passes.costs import cheaper
 from graphad.passes.driver import Journal, Results, imitate, rewrite, sweep
-from graphad.passes.fast_math import filled
 from graphad.passes.patterns import pattern, scalars, variables
-from graphad.passes.rules import rule, rules_in
+from graphad.passes.rules import filled, rule, rules_in
 from graphad.tracing.tensor import Tensor
 
 x, y, a, b, axes, inner = variables("x y a b axes inner")

@@ -20,8 +20,8 @@ from graphad.ops.selection import Where
 from graphad.ops.shape import BroadcastTo, Reshape, Transpose
 from graphad.ops.slicing import Slice
 from graphad.ops.transcendental import Exp
-from graphad.passes.fast_math import filled
 from graphad.passes.patterns import uniform
+from graphad.passes.rules import filled
 from graphad.tracing.tensor import Tensor
 
 DEPTH = 8

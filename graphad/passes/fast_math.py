@@ -1,7 +1,7 @@
 """Rules that hold for real numbers but change IEEE results: they run under ``fast_math=True`` only.
 
 They assume that nothing is nan or infinite and that the sign of zero and the last bits do not matter. They belong to
-the pass `algebra`.
+the pass `algebra`, which loads them when it is to apply them.
 """
 
 from __future__ import annotations
@@ -13,17 +13,11 @@ import numpy as np
 import graphad.ops as ops
 from graphad.ops.arithmetic import PowerScalar
 from graphad.passes.patterns import pattern, scalars, variables
-from graphad.passes.rules import rule, rules_in
-from graphad.tracing.coerce import constant
+from graphad.passes.rules import filled, rule, rules_in
 from graphad.tracing.tensor import Tensor
 
 x, y, a, b, c = variables("x y a b c")
 j, k = scalars("j k")
-
-
-def filled(number: Any, like: Tensor) -> Tensor:
-    """Return a tensor of the type of `like` whose elements are `number`."""
-    return ops.broadcast_to(constant(number, like.dtype), like.shape)
 
 
 @rule(x * 0, x * -0.0, 0 / x, fast_math=True, complex_too=True)

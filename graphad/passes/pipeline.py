@@ -94,6 +94,8 @@ def _as_pass(item: PassLike) -> Pass:
     if isinstance(item, str):
         found: Pass | Rule | None = PASSES.get(item) or RULES.get(item)
         if found is None:
+            found = RULES.get(item)
+        if found is None:
             raise ValueError(f"no pass is named {item!r}; there are {', '.join(PASSES)}, and the rules by name")
         return _as_pass(found)
     if isinstance(item, Rule):

@@ -19,17 +19,19 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import graphad.ops as ops
 from graphad.ir.emit import handle
 from graphad.ir.frozen import frozen
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
 from graphad.passes.patterns import Application, Environment, Order, Pattern, names_in, orders_for
+from graphad.tracing.coerce import constant
 
 if TYPE_CHECKING:
     from graphad.tracing.tensor import Tensor
 
 RULES: dict[str, Rule] = {}
-"""Every rule by name."""
+"""Every rule by name; those of fast maths once they are loaded."""
 
 
 @frozen(eq=False)
@@ -134,6 +136,11 @@ def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
         return tuple(inspect.signature(function).parameters)
     names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return names
+
+
+def filled(number: Any, like: Tensor) -> Tensor:
+    """Return a tensor of the type of `like` whose elements are `number`."""
+    return ops.broadcast_to(constant(number, like.dtype), like.shape)
 
 
 def rules_in(namespace: dict[str, Any]) -> tuple[Rule, ...]:

@@ -29,9 +29,8 @@ from graphad.ops.transcendental import Exp, Expit
 from graphad.passes.driver import RewritePass
 from graphad.passes.exponentials import axes_of_sum, log_of, logsumexp, shifted, spread
 from graphad.passes.factors import Frame, Level, divided_by, times
-from graphad.passes.fast_math import filled
 from graphad.passes.patterns import is_number, pattern, uniform, variables
-from graphad.passes.rules import rule, rules_in
+from graphad.passes.rules import filled, rule, rules_in
 from graphad.tracing.tensor import Tensor
 
 x, y, z, a, b, c, s, axes = variables("x y z a b c s axes")

@@ -211,36 +211,35 @@ def close(
         raise TraceError(f"{name!r} returned a spec, which is no value; return arrays", location=user_location())
     own = tuple(t.value for t in inputs)
     results = tuple(as_tensor(output).value for output in outputs)
-    leaked = _leaked(own, results)
-    if leaked is not None:
-        raise LeakError(
-            f"graph {name!r} uses a tensor of another trace, {leaked.type}, which was kept (in a global, a closure or "
-            "an object) after its trace ended, or belongs to a trace around this one. It was made at the line below; "
-            "return it as an output there, and pass it as an argument here",
-            location=leaked.node.location,
+    try:
+        return Graph(
+            name,
+            own,
+            results,
+            tuple(t.value.node.op.label for t in inputs),  # type: ignore[attr-defined]  # inputs are Input nodes
+            output_labels(output_container),
+            container,
+            output_container,
+            dict(initial or {}),
+            tuple(assumptions),
         )
-    return Graph(
-        name,
-        own,
-        results,
-        tuple(t.value.node.op.label for t in inputs),  # type: ignore[attr-defined]  # inputs are Input nodes
-        output_labels(output_container),
-        container,
-        output_container,
-        dict(initial or {}),
-        tuple(assumptions),
+    except LeakError:
+        leaked = _leaked(own, results)
+    raise LeakError(
+        f"graph {name!r} uses a tensor of another trace, {leaked.type}, which was kept (in a global, a closure or "
+        "an object) after its trace ended, or belongs to a trace around this one. It was made at the line below; "
+        "return it as an output there, and pass it as an argument here",
+        location=leaked.node.location,
     )
 
 
-def _leaked(inputs: Sequence[Value], outputs: Sequence[Value]) -> Value | None:
-    """Return the value through which the outputs depend on an input of another graph; None where they do not.
+def _leaked(inputs: Sequence[Value], outputs: Sequence[Value]) -> Value:
+    """Return the value through which outputs depend on an input of another graph.
 
     Of what the foreign input reaches, that is the last value made before this graph's own first input.
     """
     nodes = reachable(outputs)
     own = {value.node for value in inputs}
-    if not any(type(node.op) is Input and node not in own for node in nodes):
-        return None
     start = min((node.serial for node in own), default=None)
     foreign: dict[Node, Value] = {}
     for node in nodes:

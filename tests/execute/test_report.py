@@ -34,6 +34,8 @@ def test_a_report_tells_what_a_budget_costs(executor: str) -> None:
     assert f"{len(again.nodes):,} ops (" in line and f"{again.flops:,} FLOPs" in line
     if executor == "native":
         assert "of the steps compute again" in exe.report()
+    budget = exe.memory.budget
+    assert f"  budget         {budget:,} bytes: {budget - exe.plan.peak_bytes:,} are left" in exe.report()
     lines = report(exe.plan, executor, 123_456_789).splitlines()
     left = 123_456_789 - exe.plan.peak_bytes
     assert f"  budget         123,456,789 bytes: {left:,} are left for the executor's workspace" in lines
