@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-MANY: Final = 200_000
+MANY: Final = 5_000
 """Objects made during a pause from which they count as old at its end, without being looked at."""
 
 

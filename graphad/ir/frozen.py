@@ -1,8 +1,8 @@
 """Frozen classes: what `dataclass(frozen=True)` gives, at a hundredth of its price when a module is imported.
 
 The standard decorator compiles generated source for six methods of each class, half a millisecond a class, and graphad
-has hundreds. Here methods are closures, and only the constructor is generated source, for its speed: it is compiled
-when a class makes its first object, and most programs never use most classes.
+has hundreds. Here classes share their methods; a constructor, and a comparison or hash of fields, is made for a class
+when it is first called, and most programs never use most classes.
 
 Everything else is as people know it: a frozen class is a dataclass to `dataclasses.fields`, `replace`, `is_dataclass`
 and to classes derived from it by the standard decorator. `field` and `replace` stand here so that graphad itself need
@@ -11,12 +11,14 @@ not load that module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from inspect import get_annotations  # NumPy has loaded it
 from operator import attrgetter
 from reprlib import recursive_repr
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, dataclass_transform, overload
+
+from graphad.ir.templates import TEMPLATES, with_names
 
 if TYPE_CHECKING:
     import dataclasses
@@ -33,7 +35,9 @@ class Field:
 
     __slots__ = ("compare", "default", "factory", "init", "name", "repr", "type")
 
-    def __init__(self, default: Any, factory: Any, init: bool, repr: bool, compare: bool) -> None:
+    def __init__(
+        self, default: Any, factory: Any = MISSING, init: bool = True, repr: bool = True, compare: bool = True
+    ) -> None:
         self.name = ""
         self.type: Any = None
         self.default = default
@@ -81,70 +85,85 @@ def frozen(
     The arguments mean what they mean to `dataclasses.dataclass`.
     """
 
-    def decorate(cls: type[Any]) -> type[Any]:
+    def decorate(cls: type[Any]) -> Any:
         return _frozen(cls, eq, repr, slots, weakref_slot)
 
     return decorate if cls is None else decorate(cls)
 
 
-def _frozen(cls: type[Any], eq: bool, repr: bool, slots: bool, weakref_slot: bool) -> type[Any]:
+def _frozen(cls: Any, eq: bool, repr: bool, slots: bool, weakref_slot: bool) -> Any:
     inherited: dict[str, Field] = {}
     for base in cls.__mro__[:0:-1]:
-        inherited.update(_fields_by_name(base))
+        if "__dataclass_fields__" in base.__dict__:
+            inherited.update(_fields_by_name(base))
     own = _own_fields(cls)
-    found = {**inherited, **own}
+    found = {**inherited, **own} if inherited else own
     for name, each in own.items():
         if each.default is MISSING:
             if name in cls.__dict__:
                 delattr(cls, name)  # it held the Field
-        else:
+        elif cls.__dict__[name] is not each.default:
             setattr(cls, name, each.default)
-    if slots:
-        cls = _with_slots(cls, [name for name in own if name not in inherited], weakref_slot)
-    settings: Any = cls
-    settings.__dataclass_fields__ = _StandardFields(cls, found)
-    settings.__dataclass_params__ = _StandardParameters()
-    settings.__init__ = _Constructor(cls, tuple(found.values()))
-    _add(cls, "__match_args__", tuple(each.name for each in found.values() if each.init))
-    if repr:
-        _add(cls, "__repr__", _repr_of([each.name for each in found.values() if each.repr]))
+    body: dict[str, Any] = {
+        "__dataclass_fields__": _StandardFields(cls.__name__, found),
+        "__dataclass_params__": _PARAMETERS,
+        "__init__": _CONSTRUCTOR,
+    }
+    defined = cls.__dict__
+    if "__match_args__" not in defined:
+        body["__match_args__"] = tuple([name for name, each in found.items() if each.init])
+    # A dunder that a class sets costs it half a microsecond: what it inherits is not set again.
+    if repr and "__repr__" not in defined and cls.__repr__ is not _repr:
+        body["__repr__"] = _repr
     if eq:
-        compared = [each.name for each in found.values() if each.compare]
-        # A class with an `__eq__` of its own and no `__hash__` has None there.
-        if cls.__dict__.get("__hash__") is None:
-            settings.__hash__ = _hash_of(compared)
-        _add(cls, "__eq__", _equality_of(compared))
-    _add(cls, "__setattr__", _refusal(cls, found, "assign to", "__setattr__"))
-    _add(cls, "__delattr__", _refusal(cls, found, "delete", "__delattr__"))
+        body.update(_comparison(cls, any(map(attrgetter("compare"), found.values()))))
+    if "__setattr__" not in defined and cls.__setattr__ is not _set_attribute:
+        body["__setattr__"] = _set_attribute
+    if "__delattr__" not in defined and cls.__delattr__ is not _delete_attribute:
+        body["__delattr__"] = _delete_attribute
+    if slots:
+        return _with_slots(cls, [name for name in own if name not in inherited], weakref_slot, body)
+    for name, value in body.items():
+        setattr(cls, name, value)
     return cls
 
 
-def _add(cls: type[Any], name: str, value: Any) -> None:
-    if name not in cls.__dict__:
-        setattr(cls, name, value)
+def _comparison(cls: Any, of_fields: bool) -> dict[str, Any]:
+    """Return the `__eq__` and `__hash__` that a class lacks."""
+    body: dict[str, Any] = {}
+    # A class with an `__eq__` of its own and no `__hash__` has None there.
+    made = _hash_fields if of_fields else _hash_nothing
+    if cls.__dict__.get("__hash__") is None and (of_fields or cls.__hash__ is not made):
+        body["__hash__"] = made
+    made_eq = _equal_fields if of_fields else _equal_class
+    if "__eq__" not in cls.__dict__ and (of_fields or cls.__eq__ is not made_eq):
+        body["__eq__"] = made_eq
+    return body
 
 
 def _own_fields(cls: type[Any]) -> dict[str, Field]:
     found: dict[str, Field] = {}
-    for name, annotation in get_annotations(cls).items():
+    annotations = cls.__dict__.get("__annotations__")  # noqa: RUF063  # that function takes longer than all the rest
+    if annotations is None:
+        annotations = get_annotations(cls)
+    for name, annotation in annotations.items():
         if "ClassVar" in (annotation if type(annotation) is str else str(annotation)):
             continue
         default = cls.__dict__.get(name, MISSING)
-        each = default if type(default) is Field else Field(default, MISSING, True, True, True)
+        each = default if type(default) is Field else Field(default)
         each.name, each.type = name, annotation
         found[name] = each
     return found
 
 
-def _with_slots(cls: type[Any], names: list[str], weakref_slot: bool) -> type[Any]:
-    """Return the class again with slots for the fields; a class cannot be given them later."""
+def _with_slots(cls: type[Any], names: list[str], weakref_slot: bool, more: dict[str, Any]) -> type[Any]:
+    """Return the class again with `more` and slots for the fields; a class cannot be given them later."""
     body = {name: value for name, value in cls.__dict__.items() if name not in ("__dict__", "__weakref__", *names)}
     body["__slots__"] = (*names, "__weakref__") if weakref_slot else tuple(names)
+    # Slots of an object that refuses stores: `copy` and `pickle` must be told how.
+    body = {"__getstate__": _get_state, "__setstate__": _set_state, **body, **more}
     made: type[Any] = type(cls)(cls.__name__, cls.__bases__, body)  # type: ignore[misc]
     made.__qualname__ = cls.__qualname__
-    # Slots of an object that refuses stores: `copy` and `pickle` must be told how.
-    _add(made, "__getstate__", _get_state)
-    _add(made, "__setstate__", _set_state)
     return made
 
 
@@ -163,20 +182,58 @@ def _set_state(self: Any, state: list[Any]) -> None:
 class _Constructor:
     """The `__init__` of a frozen class until it is first looked at: it puts the real one in its place then."""
 
-    __slots__ = ("_cls", "_fields")
-
-    def __init__(self, cls: type[Any], fields: tuple[Field, ...]) -> None:
-        self._cls = cls
-        self._fields = fields
+    __slots__ = ()
 
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        made = _constructor(self._cls, self._fields)
-        self._cls.__init__ = made
-        return made if instance is None else made.__get__(instance, owner)
+        cls: Any = owner or type(instance)
+        home = _home(cls, "__init__", self)
+        if home is not None:
+            home.__init__ = _constructor(home, _fields_by_name(home).values())
+        return cls.__init__ if instance is None else cls.__init__.__get__(instance, owner)
 
 
-def _constructor(cls: type[Any], fields: tuple[Field, ...]) -> FunctionType:
+_CONSTRUCTOR = _Constructor()
+
+
+def _home(cls: type[Any], name: str, method: object) -> Any:
+    """Return the class from which `cls` has a method; None where another thread has replaced it there."""
+    return next((base for base in cls.__mro__ if base.__dict__.get(name) is method), None)
+
+
+def _constructor(cls: type[Any], fields: Collection[Field]) -> FunctionType:
     """Return the `__init__` that the standard decorator would make."""
+    names = [each.name for each in fields]
+    if len(names) in TEMPLATES["__init__"] and not hasattr(cls, "__post_init__") and all(map(_plain, fields)):
+        made = _from_template("__init__", names)
+        made.__defaults__ = _defaults(fields)
+        made.__annotations__ = {**{each.name: each.type for each in fields}, "return": None}
+    else:
+        made = _from_source(fields, hasattr(cls, "__post_init__"))
+    made.__qualname__ = f"{cls.__qualname__}.__init__"
+    made.__module__ = cls.__module__
+    return made
+
+
+def _plain(each: Field) -> bool:
+    return each.init and each.factory is MISSING
+
+
+def _defaults(fields: Iterable[Field]) -> tuple[Any, ...]:
+    found: list[Any] = []
+    for each in fields:
+        if each.default is not MISSING:
+            found.append(each.default)
+        elif found:
+            raise TypeError(f"non-default argument {each.name!r} follows default argument")
+    return tuple(found)
+
+
+def _from_template(method: str, names: Sequence[str]) -> FunctionType:
+    templates = TEMPLATES[method]
+    return with_names(templates[len(names)], {f"f{k}": name for k, name in enumerate(names)})
+
+
+def _from_source(fields: Iterable[Field], post_init: bool) -> FunctionType:
     known: dict[str, Any] = {"_set": object.__setattr__, "_missing": MISSING}
     parameters = ["self"]
     lines = []
@@ -204,65 +261,84 @@ def _constructor(cls: type[Any], fields: tuple[Field, ...]) -> FunctionType:
         else:
             known[f"_default_{name}"] = each.default
             parameters.append(f"{name}=_default_{name}")
-    if hasattr(cls, "__post_init__"):
+    if post_init:
         lines.append("self.__post_init__()")
     body = "\n    ".join(lines or ["pass"])
     exec(f"def __init__({', '.join(parameters)}):\n    {body}", known)
     made_: FunctionType = known["__init__"]
-    made_.__qualname__ = f"{cls.__qualname__}.__init__"
-    made_.__module__ = cls.__module__
     made_.__annotations__ = {**annotations, "return": None}
     return made_
 
 
-# The other methods
+# The other methods: those that read fields put one made for the class in their place when they are first called
 
 
-def _equality_of(names: list[str]) -> Callable[[Any, object], Any]:
-    """Return the `__eq__` of objects of one class whose fields of these names are equal, or the same."""
-    if not names:
-        return lambda self, other: True if other.__class__ is self.__class__ else NotImplemented
-    values = attrgetter(*names)
-    alone = len(names) == 1
+def _equal_class(self: Any, other: object) -> Any:
+    return True if other.__class__ is self.__class__ else NotImplemented
+
+
+def _hash_nothing(self: Any) -> int:
+    return hash(())
+
+
+def _equal_fields(self: Any, other: object) -> Any:
+    _make(type(self), "__eq__", _equal_fields, _equality_of)
+    return self.__eq__(other)
+
+
+def _hash_fields(self: Any) -> Any:
+    _make(type(self), "__hash__", _hash_fields, _hash_of)
+    return self.__hash__()
+
+
+def _make(cls: type[Any], method: str, shared: object, general: Callable[..., Any]) -> None:
+    """Put in the place of a shared method one for the fields of a class."""
+    home = _home(cls, method, shared)
+    if home is None:
+        return
+    names = [each.name for each in fields(home) if each.compare]
+    made = _from_template(method, names) if len(names) in TEMPLATES[method] else general(attrgetter(*names))
+    setattr(home, method, made)
+
+
+def _equality_of(values: Callable[[Any], Any]) -> Callable[[Any, object], Any]:
+    """Return the `__eq__` of objects of one class whose values (a tuple) are equal, or the same."""
 
     def __eq__(self: Any, other: object) -> Any:
         if self is other:
             return True
-        if other.__class__ is not self.__class__:
-            return NotImplemented
-        ours, theirs = values(self), values(other)
-        return bool(ours is theirs or ours == theirs) if alone else ours == theirs
+        return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
 
     return __eq__
 
 
-def _hash_of(names: list[str]) -> Callable[[Any], int]:
-    if not names:
-        return lambda self: hash(())
-    values = attrgetter(*names)
-
+def _hash_of(values: Callable[[Any], Any]) -> Callable[[Any], int]:
     def __hash__(self: Any) -> int:
         return hash(values(self))
 
     return __hash__
 
 
-def _repr_of(names: list[str]) -> Callable[[Any], str]:
-    @recursive_repr("...")
-    def __repr__(self: Any) -> str:
-        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
-
-    return __repr__
+@recursive_repr("...")
+def _repr(self: Any) -> str:
+    names = [each.name for each in fields(type(self)) if each.repr]
+    return f"{type(self).__qualname__}({', '.join([f'{name}={getattr(self, name)!r}' for name in names])})"
 
 
-def _refusal(cls: type[Any], fields: dict[str, Field], what: str, method: str) -> Callable[..., None]:
-    def store(self: Any, name: str, *value: Any) -> None:
-        if type(self) is cls or name in fields:
-            refuse(f"cannot {what} field {name!r}")
-        getattr(super(cls, self), method)(name, *value)
+def _set_attribute(self: Any, name: str, value: Any) -> None:
+    _check_store(type(self), name, "assign to")
+    object.__setattr__(self, name, value)
 
-    store.__name__ = method
-    return store
+
+def _delete_attribute(self: Any, name: str) -> None:
+    _check_store(type(self), name, "delete")
+    object.__delattr__(self, name)
+
+
+def _check_store(cls: type[Any], name: str, what: str) -> None:
+    """Refuse fields, and anything where the class itself is frozen; a class derived from it may have more."""
+    if "__dataclass_fields__" in cls.__dict__ or name in _fields_by_name(cls):
+        refuse(f"cannot {what} field {name!r}")
 
 
 def refuse(message: str) -> NoReturn:
@@ -278,16 +354,16 @@ def refuse(message: str) -> NoReturn:
 class _StandardFields:
     """`__dataclass_fields__` of a frozen class: made when the standard library asks."""
 
-    __slots__ = ("_cls", "_made", "fields")
+    __slots__ = ("_made", "_name", "fields")
 
-    def __init__(self, cls: type[Any], fields: dict[str, Field]) -> None:
-        self._cls = cls
+    def __init__(self, name: str, fields: dict[str, Field]) -> None:
+        self._name = name
         self._made: dict[str, dataclasses.Field[Any]] | None = None
         self.fields = fields
 
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> dict[str, dataclasses.Field[Any]]:
         if self._made is None:
-            self._made = _standard_view(self._cls.__name__, self.fields)
+            self._made = _standard_view(self._name, self.fields)
         return self._made
 
 
@@ -300,6 +376,9 @@ class _StandardParameters:
         import dataclasses
 
         return dataclasses.dataclass(frozen=True)(type("Frozen", (), {})).__dataclass_params__  # type: ignore[attr-defined]
+
+
+_PARAMETERS = _StandardParameters()
 
 
 def _standard_view(name: str, fields: dict[str, Field]) -> dict[str, dataclasses.Field[Any]]:

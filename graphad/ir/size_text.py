@@ -50,11 +50,11 @@ def polynomial_text(p: Polynomial) -> str:
 class _Reader:
     """Recursive descent over the tokens of one size."""
 
-    _token = re.compile(r"[0-9]+|\w+|[-+*/()]")
+    _token = r"[0-9]+|\w+|[-+*/()]"
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens = self._token.findall(text)
+        self.tokens = re.findall(self._token, text)
         if "".join(self.tokens) != text:
             raise self.wrong()
         self.tokens.append("")

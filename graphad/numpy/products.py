@@ -12,9 +12,7 @@ from graphad.ir.dims import equal, product, static
 from graphad.ir.op import add_all
 from graphad.ir.types import is_complex
 from graphad.numpy.arguments import axis_of, no_out, refuse
-from graphad.numpy.contraction import Term, contract
 from graphad.numpy.reductions import sum
-from graphad.numpy.shaping import moveaxis
 from graphad.tracing.coerce import as_tensor, common_shape, promoted
 from graphad.tracing.protocols import implements, implements_newer
 from graphad.tracing.tensor import Tensor
@@ -130,6 +128,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     for i, j in zip(left, right, strict=True):
         y_labels[j] = x_labels[i]
     keep = [label for label in (*x_labels, *y_labels) if not (label in x_labels and label in y_labels)]
+    from graphad.numpy.contraction import Term, contract  # most products need it not
+
     return contract(Term(x, tuple(x_labels)), Term(y, tuple(y_labels)), keep).arranged(keep)
 
 
@@ -168,6 +168,8 @@ def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axi
     if axis is not None:
         axisa = axisb = axisc = axis
     x, y = promoted(as_tensor(a), as_tensor(b))
+    from graphad.numpy.shaping import moveaxis
+
     x, y = moveaxis(x, axisa, -1), moveaxis(y, axisb, -1)
     for vectors in (x, y):
         if vectors.shape[-1] not in (2, 3):
