@@ -6,12 +6,12 @@ The result is ordinary nodes, so derivatives of derivatives need nothing new. `N
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from graphad.autodiff.between import between, substitute_tensors
 from graphad.autodiff.checkpointing import Recomputation
-from graphad.autodiff.templates import Templates
 from graphad.ir.collector import collector_paused
-from graphad.ir.emit import emitting, follow, handle
+from graphad.ir.emit import Emission, emitting, follow, handle
 from graphad.ir.errors import DerivativeError
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
@@ -19,6 +19,9 @@ from graphad.ir.types import is_inexact
 from graphad.ops.arithmetic import Mul
 from graphad.ops.shape import BroadcastTo
 from graphad.tracing.tensor import Tensor
+
+if TYPE_CHECKING:
+    from graphad.autodiff.templates import Templates
 
 
 @collector_paused()
@@ -48,7 +51,7 @@ def pullback(
     active = set(nodes)
     sums: dict[Value, Tensor] = {}
     with emitting(role) as here:
-        templates = Templates(here)
+        templates = _templates(here) if len(nodes) >= MANY else None
         for output, cotangent in zip(outputs, cotangents, strict=True):
             if cotangent is not None and is_inexact(output.dtype):
                 _expect_type(cotangent, output.value, output.value.node, "the given cotangent")
@@ -65,8 +68,21 @@ def pullback(
                 if is_inexact(value[0].types[value[1]].dtype):
                     _expect_type(pulled, value, node, "the VJP rule's cotangent")
                     known = sums.get(value)
-                    sums[value] = pulled if known is None else templates.sum(known, pulled, node)
+                    if known is None:
+                        sums[value] = pulled
+                    else:
+                        sums[value] = known + pulled if templates is None else templates.sum(known, pulled, node)
     return [sums.get(t.value) for t in inputs]
+
+
+MANY = 100
+"""Nodes to walk over from which some are enough alike for rules by template to pay."""
+
+
+def _templates(here: Emission) -> Templates:
+    from graphad.autodiff.templates import Templates
+
+    return Templates(here)
 
 
 def _differentiable(nodes: Sequence[Node], inputs: Collection[Value]) -> list[Node]:

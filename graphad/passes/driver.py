@@ -8,9 +8,9 @@ reaches the fixed point, in time linear in the nodes and the rewrites.
 from __future__ import annotations
 
 import functools
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graphad.ir.dims import recording
@@ -21,11 +21,12 @@ from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
-from graphad.passes.columns import Columns, columns_of
-from graphad.passes.patterns import COMMUTATIVE, Application, Matcher, Order
+from graphad.ops.arithmetic import Power, PowerScalar
+from graphad.passes.patterns import COMMUTATIVE, Application, Matcher, Order, orders_for
 from graphad.passes.rules import Rule
 
 if TYPE_CHECKING:
+    from graphad.passes.columns import Columns
     from graphad.tracing.tensor import Tensor
 
 REWRITES_OF_ONE_NODE = 1000
@@ -66,7 +67,6 @@ class Journal:
         self.rewrites: list[Rewrite] = []
         self.counts: Counter[str] = Counter()
         self.fast_math = fast_math
-        self.started = time.perf_counter()
 
     def note(self, rule: str, node: Node, value: Value) -> None:
         """Record one rewrite."""
@@ -177,6 +177,8 @@ def columns_of_many(graph: Graph) -> Columns | None:
     """Return the columns of a big graph in which no two nodes compute the same; None for others."""
     if len(graph.nodes) < MANY:
         return None
+    from graphad.passes.columns import columns_of
+
     columns = columns_of(graph)
     if columns.repeated is None:
         columns.repeated = columns.repeats(_own_key, lambda cls: cls.name in COMMUTATIVE)
@@ -203,7 +205,13 @@ class _Index:
     """Which rules to try on a node, by its op class and those of its operands: most fail on these already."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self.rules = tuple(rules)
+        self.written: dict[type[Op], list[tuple[int, Rule, Application]]] = {}
+        """The rules' patterns by the class at their root, with their places among all."""
+        place = 0
+        for rule in rules:
+            for pattern in rule.patterns:
+                self.written.setdefault(pattern.op, []).append((place, rule, pattern))
+                place += 1
         self.by_root: dict[type[Op], list[tuple[Rule, Order]]] = {}
         self.by_classes: dict[tuple[type[Op], ...], list[tuple[Rule, Matcher]]] = {}
         self.by_classes_below: dict[tuple[Any, ...], list[tuple[Rule, Matcher]]] = {}
@@ -246,7 +254,11 @@ class _Index:
     def _orders(self, root: type[Op]) -> list[tuple[Rule, Order]]:
         found = self.by_root.get(root)
         if found is None:
-            found = self.by_root[root] = [(rule, order) for rule in self.rules for order in rule.orders_for(root)]
+            # Of a power with a number as exponent tracing makes another class.
+            classes = (*root.__mro__, Power) if root is PowerScalar else root.__mro__
+            written = sorted((each for cls in classes for each in self.written.get(cls, ())), key=itemgetter(0))
+            found = [(rule, order) for _, rule, pattern in written for order in orders_for(pattern, root)]
+            self.by_root[root] = found
         return found
 
 

@@ -23,8 +23,7 @@ import graphad.ops as ops
 from graphad.ir.emit import handle
 from graphad.ir.frozen import frozen
 from graphad.ir.node import Node, Value
-from graphad.ir.op import Op
-from graphad.passes.patterns import Application, Environment, Order, Pattern, names_in, orders_for
+from graphad.passes.patterns import Application, Environment, Pattern, names_in
 from graphad.tracing.coerce import constant
 
 if TYPE_CHECKING:
@@ -54,10 +53,6 @@ class Rule:
     function: Callable[..., Tensor | None]
     patterns: tuple[Application, ...]
     parameters: tuple[str, ...]
-
-    def orders_for(self, cls: type[Op]) -> list[Order]:
-        """Return the patterns that may match a node of an op class."""
-        return [order for alternative in self.patterns for order in orders_for(alternative, cls)]
 
     def holds_for(self, node: Node, found: Environment) -> bool:
         """Tell whether the rule may be applied to these dtypes."""

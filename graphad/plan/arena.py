@@ -16,8 +16,8 @@ import numpy as np
 from graphad.ir.errors import VerifyError
 from graphad.ir.frozen import frozen
 from graphad.plan.buffers import live_bytes
+from graphad.plan.effort import PLACEMENTS
 from graphad.plan.lifetimes import Lifetimes
-from graphad.plan.skyline import EFFORT, place_by_skyline
 from graphad.plan.sweeps import Placed, backwards, sweep, sweep_by_ends
 
 ALIGNMENT = 64
@@ -76,7 +76,7 @@ def place_intervals(
     sizes: Sequence[int],
     bound: int,
     seconds: float = 1.0,
-    effort: int = EFFORT,
+    effort: int = PLACEMENTS,
 ) -> tuple[list[int], int]:
     """Place intervals (`ends` included, `starts` ascending) near their lower bound; returns the offsets and the top.
 
@@ -96,6 +96,8 @@ def place_intervals(
         return best
     best = min(best, pack_by_size(starts, ends, sizes), key=_top)
     if best[1] > near:
+        from graphad.plan.skyline import place_by_skyline
+
         found = place_by_skyline(starts, ends, sizes, effort=effort, seconds=seconds, slack=bound // NEAR)
         best = min(best, found, key=_top)
     return best

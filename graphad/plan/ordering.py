@@ -13,17 +13,12 @@ from heapq import heappop, heappush
 
 from graphad.ir.frozen import frozen
 from graphad.plan.cuts import Cuts
+from graphad.plan.effort import BEAM, WORK
 from graphad.plan.moves import Moves, State
 from graphad.plan.tasks import Tasks, bits, peak_of, without_small
 
-BEAM = 8
-"""States kept for each number of tasks that have run."""
-
 BEAM_WORK = 1_200
 """The beam is narrower for more tasks than this over `BEAM`."""
-
-WORK = 1_200_000
-"""Work of one search at most, about a second: edges of networks solved, and what states cost to reach."""
 
 _STATE_WORK = 24
 """Work of reaching a state, and a unit more for so many tasks (`_TASKS_A_UNIT`)."""

@@ -12,8 +12,9 @@ from graphad.ir.graph import Graph
 from graphad.ir.node import Node
 from graphad.plan.arena import Arena, place
 from graphad.plan.buffers import Home, live_bytes
+from graphad.plan.effort import QUICK, Effort
 from graphad.plan.lifetimes import Lifetimes, lifetimes_in
-from graphad.plan.schedule import QUICK, Effort, Schedule, schedule_with_buffers
+from graphad.plan.schedule import Schedule, schedule_with_buffers
 
 if TYPE_CHECKING:
     from graphad.plan.peak import PeakTensor

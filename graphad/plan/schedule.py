@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
+from typing import TYPE_CHECKING
 
 from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node
 from graphad.plan.buffers import Buffers, Home, find_buffers, is_step, live_profile
-from graphad.plan.ordering import BEAM, WORK, order_tasks
-from graphad.plan.state_updates import late_updates
-from graphad.plan.tasks import Tasks, make_tasks, peak_of
+from graphad.plan.effort import THOROUGH, Effort
+
+if TYPE_CHECKING:
+    from graphad.plan.tasks import Tasks
 
 SEARCH_UP_TO = 2_000
 """Steps of a graph that is searched: beyond, only free moves, in linear time."""
@@ -51,27 +53,6 @@ class Schedule:
     def to_json(self) -> list[str]:
         """Return the names of the ops in order."""
         return [node.op.name for node in self.nodes]
-
-
-@frozen(slots=True)
-class Effort:
-    """How much is done for a better order.
-
-    Attributes:
-        smallest: peak in program order, in bytes, from which an order is searched for.
-        beam: as `order_tasks` takes it; 0 for no beam search.
-        work: as `order_tasks` takes it.
-    """
-
-    smallest: int
-    beam: int
-    work: int
-
-
-THOROUGH = Effort(0, BEAM, WORK)
-"""About a second for a graph of a thousand steps."""
-QUICK = Effort(1 << 20, 0, WORK // 40)
-"""Some hundredths of a second, and nothing where there is little to win: for whoever waits for the first call."""
 
 
 def program_order(graph: Graph) -> tuple[Node, ...]:
@@ -116,7 +97,11 @@ def schedule_with_buffers(
             these are moved behind the last reader of the old value, where that spares a copy.
     """
     order, buffers = _ordered(graph, effort)
-    late = late_updates(buffers, updates) if updates else None
+    if not updates:
+        return order, buffers
+    from graphad.plan.state_updates import late_updates
+
+    late = late_updates(buffers, updates)
     if late is None:
         return order, buffers
     makers = set(buffers.made_at)
@@ -141,6 +126,9 @@ def _ordered(graph: Graph, effort: Effort) -> tuple[Schedule, Buffers]:
 
 def _searched(buffers: Buffers, moved: list[int], effort: Effort) -> tuple[Schedule, Buffers]:
     """Search from program order and the order `moved`; an order is only taken where `peak` is not above program's."""
+    from graphad.plan.ordering import order_tasks
+    from graphad.plan.tasks import peak_of
+
     program = buffers.steps
     problem = arena_tasks(buffers)
     tasks, number = problem.tasks, {step: task for task, step in enumerate(problem.steps)}
@@ -178,6 +166,8 @@ def arena_tasks(buffers: Buffers) -> ArenaTasks:
     A result that overwrites the only operand that can die there shares its block. Steps without operands are no tasks:
     they run before their first reader, which then holds what they make.
     """
+    from graphad.plan.tasks import make_tasks
+
     nodes = buffers.steps
     made, read, users, _ = _neighbours(buffers)
     steps = [k for k, node in enumerate(nodes) if made[k] and node.inputs]

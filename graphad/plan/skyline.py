@@ -19,15 +19,13 @@ from typing import Any
 import numpy as np
 
 from graphad.ir.frozen import frozen
+from graphad.plan.effort import PLACEMENTS
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 BATCH = 16
 """Placements decoded together: more make a step cheaper, fewer let the search turn sooner."""
-
-EFFORT = 30_000_000
-"""Work of one search, about 0.6 s of an idle core; a round costs ``n * (n + 400)``, much as its time grows."""
 
 _EXCESS_WEIGHT = 0.02
 _LOCAL = 0.7
@@ -65,7 +63,7 @@ def place_by_skyline(
     ends: Sequence[int],
     sizes: Sequence[int],
     *,
-    effort: int = EFFORT,
+    effort: int = PLACEMENTS,
     seconds: float = 1.0,
     slack: int = 0,
 ) -> tuple[list[int], int]:

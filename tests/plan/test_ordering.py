@@ -16,10 +16,11 @@ from training_graphs import chain, cnn, mlp, transformer
 from graphad.ir.graph import Graph
 from graphad.plan.buffers import find_buffers
 from graphad.plan.cuts import Cuts, least_held
+from graphad.plan.effort import THOROUGH
 from graphad.plan.lifetimes import lifetimes
 from graphad.plan.ordering import order_tasks
 from graphad.plan.plan import plan
-from graphad.plan.schedule import THOROUGH, Schedule, peak, program_order, schedule
+from graphad.plan.schedule import Schedule, peak, program_order, schedule
 from graphad.plan.tasks import Tasks, all_after, all_before, held_at, make_tasks, peak_of
 
 
