@@ -85,6 +85,7 @@ ROWS = (
         peers=("torch_compile", "torch"),
         limits=("products",),
         tolerance=SINGLE,
+        limit="the products alone take 85 % of it; the clock of this machine moves the ratio more than the rest does",
     ),
     Row(
         "cnn",
