@@ -14,15 +14,15 @@ import numpy as np
 import graphad.ops as ops
 from graphad.autodiff.batching import batch_graph, with_batch_axis
 from graphad.autodiff.reverse import transpose_linear
+from graphad.ir.body import BodyOp
 from graphad.ir.dims import Dim, dim
 from graphad.ir.emit import apply_all
-from graphad.ir.errors import fail
 from graphad.ir.frozen import fields, frozen, replace
 from graphad.ir.graph import Graph, flat_containers
-from graphad.ir.op import General, Op
+from graphad.ir.op import Op
 from graphad.ir.samples import real, sample
 from graphad.ir.types import TensorType, is_inexact
-from graphad.ir.walk import evaluate, inline, rebuild
+from graphad.ir.walk import inline, rebuild
 from graphad.tracing.tensor import Tensor
 from graphad.tracing.trace import make_input
 
@@ -33,23 +33,10 @@ Array = np.ndarray[Any, Any]
 Function = Callable[..., Any]
 
 
-class GraphOp(General, abstract=True):
+class GraphOp(BodyOp, abstract=True):
     """An op whose value is that of its `body`; its last `captured` operands are what the function closed over."""
 
-    may_raise = False
-
-    body: Graph
     captured: int
-
-    def infer(self, *operands: TensorType) -> tuple[TensorType, ...]:
-        """The types of the body's results."""
-        if operands != self.body.input_types:
-            fail(f"the body takes ({', '.join(map(str, self.body.input_types))})")
-        return self.body.output_types
-
-    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
-        """The body's results."""
-        return evaluate(self.body, operands)
 
     def graphs(self) -> tuple[Graph, ...]:
         """The body, then the rules."""
@@ -65,13 +52,6 @@ class GraphOp(General, abstract=True):
         op = self._with_graphs(lambda graph: batch_graph(graph, size))
         whole = [x if has else with_batch_axis(x, size) for x, has in zip(operands, batched, strict=True)]
         return apply_all(op, *whole)
-
-    def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
-        """Those of the body."""
-        total: Dim = 0
-        for node in self.body.nodes[len(self.body.inputs) :]:
-            total = total + node.op.flops(node.input_types, node.types)
-        return total
 
     def own(self, operands: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return the arguments and the captured operands."""

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import weakref
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphad.ir.counts import total
+from graphad.ir.body import BodyOp
 from graphad.ir.dims import Dim, dim, product, static
 from graphad.ir.emit import apply, apply_all, emit
 from graphad.ir.errors import fail
@@ -20,7 +19,7 @@ from graphad.ir.frozen import frozen, replace
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
-from graphad.ir.op import General, add_all
+from graphad.ir.op import add_all
 from graphad.ir.samples import late, real, sample
 from graphad.ir.types import TensorType, is_float
 from graphad.ir.walk import Interpreter
@@ -37,7 +36,7 @@ BLOCK_BYTES = 1 << 18
 
 
 @frozen
-class Fused(General):
+class Fused(BodyOp):
     """body(*operands): a graph of elementwise ops, all of the result's shape, on operands that may be broadcast.
 
     The body has one output. Its views (broadcasts, reshapes that insert axes) read inputs and constants only.
@@ -45,23 +44,20 @@ class Fused(General):
 
     body: Graph
 
-    in_place, may_raise = True, False
+    in_place = True
 
-    def infer(self, *operands: TensorType) -> TensorType:
+    def infer(self, *operands: TensorType) -> tuple[TensorType, ...]:
         """The body's output type; operands must have the types of its inputs."""
         if len(self.body.outputs) != 1:
             fail("a fused body has one output")
-        if operands != self.body.input_types:
-            wanted = ", ".join(map(str, self.body.input_types))
-            fail(f"the body takes ({wanted})")
-        return self.body.outputs[0].type
+        return super().infer(*operands)
 
-    def evaluate(self, *operands: Array) -> Array:
+    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         """The body, op by op, a block at a time."""
         type_ = self.body.outputs[0].type
         out = np.empty(tuple(static(n) for n in type_.shape), type_.dtype)
         self.evaluate_into((out,), *operands)
-        return out
+        return (out,)
 
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         """Run the body block by block; temporaries have the size of a block."""
@@ -104,14 +100,6 @@ class Fused(General):
             return result
         size = operands[batched.index(True)].shape[0]
         return result.broadcast_to((size, *result.shape))
-
-    def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
-        """The sum over the body."""
-        return total(Counter(node.op.flops(node.input_types, node.types) for node in self.body.nodes))
-
-    def graphs(self) -> tuple[Graph, ...]:
-        """The body."""
-        return (self.body,)
 
     def bind(self, binding: Mapping[str, Dim]) -> Fused:
         """Bind the sizes of the body."""

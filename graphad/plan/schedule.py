@@ -80,11 +80,6 @@ def schedule(graph: Graph) -> Schedule:
     return schedule_with_buffers(graph)[0]
 
 
-def schedule_buffers(graph: Graph) -> Buffers:
-    """Return the buffers of the graph under the order that `schedule` chooses; their `steps` are that order."""
-    return schedule_with_buffers(graph)[1]
-
-
 def schedule_with_buffers(
     graph: Graph, effort: Effort = THOROUGH, updates: Mapping[int, int | None] | None = None
 ) -> tuple[Schedule, Buffers]:

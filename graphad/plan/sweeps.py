@@ -59,35 +59,81 @@ class _Holes:
         return last
 
 
+class _Sweep:
+    """One pass over the starts of intervals, each in the smallest hole that holds it, at the hole's lower end."""
+
+    def __init__(self, starts: Sequence[int], ends: Sequence[int], sizes: Sequence[int]) -> None:
+        self.starts, self.ends, self.sizes = starts, ends, sizes
+
+    def run(self) -> Placed:
+        """Place all. What fits in no hole goes on top, extending a hole that ends there."""
+        ends, sizes, holes = self.ends, self.sizes, _Holes()
+        offsets = [0] * len(sizes)
+        dying = sorted(range(len(sizes)), key=ends.__getitem__)
+        dead = top = 0
+        for k, start in enumerate(self.starts):
+            while ends[dying[dead]] < start:
+                gone = dying[dead]
+                dead += 1
+                if sizes[gone]:
+                    self.leave(gone, offsets[gone])
+                    holes.free(offsets[gone], sizes[gone])
+            size = sizes[k]
+            if not size:
+                continue
+            found = holes.smallest(size)
+            if found is None:
+                offset = holes.end_at(top)
+                top = offset + size
+            else:
+                hole, low = found
+                holes.remove(low, hole)
+                offset = self.choose(k, low, low + hole - size)
+                if hole > size:
+                    holes.add(low if offset > low else low + size, hole - size)
+            offsets[k] = offset
+            self.enter(k, offset)
+        return offsets, top
+
+    def choose(self, k: int, low: int, high: int) -> int:
+        """Return the offset of an interval in a hole: its lowest, or its highest."""
+        return low
+
+    def enter(self, k: int, offset: int) -> None:
+        """Note where an interval lies."""
+
+    def leave(self, k: int, offset: int) -> None:
+        """Note that an interval is over."""
+
+
+class _SweepByEnds(_Sweep):
+    """Each interval at the end of its hole whose neighbour dies nearer to its own end."""
+
+    def __init__(self, starts: Sequence[int], ends: Sequence[int], sizes: Sequence[int]) -> None:
+        super().__init__(starts, ends, sizes)
+        self.death_from: dict[int, int] = {}  # end of the interval that starts at an offset
+        self.death_to: dict[int, int] = {}  # end of the interval that ends at an offset
+        self.never = 2 * max(ends, default=0) + 1
+
+    def choose(self, k: int, low: int, high: int) -> int:
+        end = self.ends[k]
+        below = abs(self.death_to.get(low, self.never) - end)
+        above = abs(self.death_from.get(high + self.sizes[k], self.never) - end)
+        return high if above < below else low
+
+    def enter(self, k: int, offset: int) -> None:
+        self.death_from[offset] = self.death_to[offset + self.sizes[k]] = self.ends[k]
+
+    def leave(self, k: int, offset: int) -> None:
+        del self.death_from[offset], self.death_to[offset + self.sizes[k]]
+
+
 def sweep(starts: Sequence[int], ends: Sequence[int], sizes: Sequence[int]) -> Placed:
     """Place intervals in the order of their starts (which must ascend), each in the smallest hole that holds it.
 
-    Returns the offsets and the top. A buffer that fits in no hole goes on top, extending a hole that ends there.
+    Returns the offsets and the top.
     """
-    offsets = [0] * len(starts)
-    dying = sorted(range(len(starts)), key=ends.__getitem__)
-    dead = top = 0
-    holes = _Holes()
-    for k, start in enumerate(starts):
-        while ends[dying[dead]] < start:
-            gone = dying[dead]
-            dead += 1
-            if sizes[gone]:
-                holes.free(offsets[gone], sizes[gone])
-        size = sizes[k]
-        if not size:
-            continue
-        found = holes.smallest(size)
-        if found is None:
-            offset = holes.end_at(top)
-            top = offset + size
-        else:
-            hole, offset = found
-            holes.remove(offset, hole)
-            if hole > size:
-                holes.add(offset + size, hole - size)
-        offsets[k] = offset
-    return offsets, top
+    return _Sweep(starts, ends, sizes).run()
 
 
 def sweep_by_ends(starts: Sequence[int], ends: Sequence[int], sizes: Sequence[int]) -> Placed:
@@ -95,41 +141,7 @@ def sweep_by_ends(starts: Sequence[int], ends: Sequence[int], sizes: Sequence[in
 
     What dies together then leaves one hole.
     """
-    offsets = [0] * len(starts)
-    dying = sorted(range(len(starts)), key=ends.__getitem__)
-    dead = top = 0
-    holes = _Holes()
-    death_from: dict[int, int] = {}  # end of the buffer that starts at an offset
-    death_to: dict[int, int] = {}  # end of the buffer that ends at an offset
-    never = 2 * max(ends, default=0) + 1
-    for k, (start, end, size) in enumerate(zip(starts, ends, sizes, strict=True)):
-        while ends[dying[dead]] < start:
-            gone = dying[dead]
-            dead += 1
-            if sizes[gone]:
-                offset, after = offsets[gone], offsets[gone] + sizes[gone]
-                del death_from[offset], death_to[after]
-                holes.free(offset, sizes[gone])
-        if not size:
-            continue
-        found = holes.smallest(size)
-        if found is None:
-            offset = holes.end_at(top)
-            top = offset + size
-        else:
-            hole, offset = found
-            holes.remove(offset, hole)
-            if hole > size:
-                below = abs(death_to.get(offset, never) - end)
-                above = abs(death_from.get(offset + hole, never) - end)
-                if above < below:
-                    holes.add(offset, hole - size)
-                    offset += hole - size
-                else:
-                    holes.add(offset + size, hole - size)
-        offsets[k] = offset
-        death_from[offset] = death_to[offset + size] = end
-    return offsets, top
+    return _SweepByEnds(starts, ends, sizes).run()
 
 
 def backwards(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from graphad.execute.native.fusion import Group, Grouping
 from graphad.execute.native.kinds import loose, operand_anchor, result_anchor, through_view
 from graphad.execute.native.regions import NONE, Anchor, OverwritingRegion, Region
+from graphad.execute.native.regrouping import Regrouping
 from graphad.ir.collector import collector_paused
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.leaf import Constant, Input
@@ -26,50 +27,23 @@ from graphad.passes.driver import op_key
 def fuse_regions(graph: Graph) -> Graph:
     """Return the static graph with a `Region` node for every group of ops that one loop nest computes."""
     grouping = Grouping(graph)
-    return _Rebuilder(graph, grouping).run() if grouping.run() else graph
+    return _Regions(graph, grouping).run() if grouping.run() else graph
 
 
-class _Rebuilder:
+class _Regions(Regrouping):
     """Emits the fused graph: each group where its last operand is there and its first reader needs it."""
 
     def __init__(self, graph: Graph, grouping: Grouping) -> None:
-        self.graph = graph
+        super().__init__(graph)
         self.grouping = grouping
-        self.final: dict[Value, Value] = {}
-        self.made: set[Node] = set()
         self.known: dict[Any, Region] = {}
         self.needed = needed_outside(graph, grouping)
 
-    def run(self) -> Graph:
-        for value in self.graph.inputs:
-            self.final[value] = value
-            self.made.add(value[0])
-        for node in self.graph.nodes:
-            if node not in self.made:
-                self.make(node)
-        return self.graph.with_outputs([self.final[v] for v in self.graph.outputs])
-
-    def make(self, wanted: Node) -> None:
-        """Make a node, and what it needs that comes later in the graph (iteratively)."""
-        stack = [wanted]
-        while stack:
-            node = stack[-1]
-            if node in self.made:
-                stack.pop()
-                continue
-            group = self.grouping.group_of.get(node)
-            waiting = [v[0] for v in node.inputs if v[0] not in self.made] if group is None else self.waiting(group)
-            if waiting:
-                stack += waiting
-                continue
-            stack.pop()
-            if group is None:
-                self.copy(node)
-            else:
-                self.emit(group)
-
-    def waiting(self, group: Group) -> list[Node]:
-        """Return the nodes outside a group that its members read directly and that are still to be made."""
+    def waiting(self, node: Node) -> list[Node]:
+        """Return what is still to be made of what a node reads, or of what members of its group read directly."""
+        group = self.grouping.group_of.get(node)
+        if group is None:
+            return super().waiting(node)
         found: dict[Node, None] = {}
         members, made = group.members, self.made
         for node, anchor in members.items():
@@ -81,19 +55,12 @@ class _Rebuilder:
                     found[source] = None
         return list(found)
 
-    def copy(self, node: Node) -> None:
-        self.made.add(node)
-        if any(v not in self.final for v in node.inputs):
-            return  # a view that only members of one group read: their region has it
-        inputs = tuple([self.final[v] for v in node.inputs])
-        copy = node
-        if inputs != node.inputs:
-            copy = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
-        for k in range(len(node.types)):
-            self.final[Value(node, k)] = Value(copy, k)
-
-    def emit(self, group: Group) -> None:
-        """Emit the region of a group."""
+    def emit(self, node: Node) -> None:
+        """Copy a node, or emit the region of its group."""
+        group = self.grouping.group_of.get(node)
+        if group is None:
+            self.copy(node)
+            return
         position = self.grouping.position
         members = sorted(group.members, key=position.__getitem__)
         outputs = [node for node in members if node in self.needed]
@@ -104,10 +71,8 @@ class _Rebuilder:
             region = self.known[key] = found.region()
         last = members[-1]
         inputs = tuple([self.final[v] for v, _ in found.operands])
-        node = Node(region, inputs, region.body.output_types, last.location, last.scope, last.role, last.replica)
-        for k, member in enumerate(outputs):
-            self.final[Value(member, 0)] = Value(node, k)
-        self.made.update(members)
+        made = Node(region, inputs, region.body.output_types, last.location, last.scope, last.role, last.replica)
+        self.replace(members, [Value(member, 0) for member in outputs], made)
 
 
 def needed_outside(graph: Graph, grouping: Grouping) -> set[Node]:

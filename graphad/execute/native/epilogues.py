@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from graphad.execute.native.body_op import BodyOp, part_of
-from graphad.execute.native.kinds import fusible, is_view, own_weight
+from graphad.execute.native.kinds import fusible, is_view, own_weight, readers_and_views
+from graphad.execute.native.regrouping import Regrouping
+from graphad.ir.body import BodyOp, part_of
 from graphad.ir.collector import collector_paused
 from graphad.ir.dims import Dim
 from graphad.ir.graph import Graph, flat_containers
@@ -98,7 +99,7 @@ def with_epilogues(graph: Graph) -> Graph:
     search = _Search(graph)
     found = [made for node in products if (made := search.epilogue(node)) is not None]
     kept = _without_circles(graph, found)
-    return _Rebuilder(kept).run(graph) if kept else graph
+    return _Finishing(graph, kept).run() if kept else graph
 
 
 @dataclass(eq=False, slots=True)
@@ -231,15 +232,8 @@ class _Search:
 
     def all_readers(self, node: Node) -> list[Node]:
         """Return the nodes that read a node, behind views too, and the views that are results of the graph."""
-        found: list[Node] = []
-        stack = list(self.readers.get(node, ()))
-        while stack:
-            user = stack.pop()
-            if is_view(user):
-                stack += self.readers.get(user, ())
-            if user in self.outputs or not is_view(user):
-                found.append(user)
-        return found
+        readers = readers_and_views(node, self.readers)
+        return [user for user in readers if user in self.outputs or not is_view(user)]
 
     def needed(self, node: Node, inside: set[Node]) -> bool:
         """Tell whether others than the members need a value."""
@@ -301,54 +295,31 @@ def _homes(found: Iterable[_Epilogue]) -> dict[Node, _Epilogue]:
 # Making them.
 
 
-@dataclass
-class _Rebuilder:
-    """Emits the graph with the epilogues: each where all it reads is there."""
+class _Finishing(Regrouping):
+    """Emits the graph with the epilogues."""
 
-    epilogues: list[_Epilogue]
-    final: dict[Value, Value] = field(default_factory=dict)
-    made: set[Node] = field(default_factory=set)
+    def __init__(self, graph: Graph, epilogues: list[_Epilogue]) -> None:
+        super().__init__(graph)
+        self.home = _homes(epilogues)
 
-    def run(self, graph: Graph) -> Graph:
-        home = _homes(self.epilogues)
-        for wanted in graph.nodes:
-            stack = [wanted]
-            while stack:
-                node = stack[-1]
-                if node in self.made:
-                    stack.pop()
-                    continue
-                epilogue = home.get(node)
-                sources = node.inputs if epilogue is None else epilogue.sources()
-                waiting = [v[0] for v in sources if v[0] not in self.made]
-                if waiting:
-                    stack += waiting
-                    continue
-                stack.pop()
-                if epilogue is None:
-                    self.copy(node)
-                else:
-                    self.emit(epilogue)
-        return graph.with_outputs([self.final.get(v, v) for v in graph.outputs])
+    def waiting(self, node: Node) -> list[Node]:
+        """Return what is still to be made of what a node reads, or of what its epilogue reads."""
+        epilogue = self.home.get(node)
+        sources = node.inputs if epilogue is None else epilogue.sources()
+        return [value[0] for value in sources if value[0] not in self.made]
 
-    def copy(self, node: Node) -> None:
-        self.made.add(node)
-        inputs = tuple([self.final.get(v, v) for v in node.inputs])
-        if inputs != node.inputs:
-            copy = node.with_inputs(inputs)
-            for k in range(len(node.types)):
-                self.final[Value(node, k)] = Value(copy, k)
-
-    def emit(self, epilogue: _Epilogue) -> None:
-        product = epilogue.product
-        body = body_of(epilogue.product, epilogue.members, epilogue.sources(), epilogue.results)
-        inputs = tuple([self.final.get(v, v) for v in epilogue.sources()])
-        node = Node(
-            Finished(body), inputs, body.output_types, product.location, product.scope, product.role, product.replica
-        )
-        for k, value in enumerate(epilogue.results):
-            self.final[value] = Value(node, k)
-        self.made.update([product, *epilogue.members])
+    def emit(self, node: Node) -> None:
+        """Copy a node, or emit its epilogue."""
+        epilogue = self.home.get(node)
+        if epilogue is None:
+            self.copy(node)
+            return
+        product, sources = epilogue.product, epilogue.sources()
+        body = body_of(product, epilogue.members, sources, epilogue.results)
+        inputs = tuple([self.final[v] for v in sources])
+        op, types = Finished(body), body.output_types
+        made = Node(op, inputs, types, product.location, product.scope, product.role, product.replica)
+        self.replace([product, *epilogue.members], epilogue.results, made)
 
 
 def body_of(product: Node, members: Sequence[Node], sources: Sequence[Value], results: Sequence[Value]) -> Graph:

@@ -24,6 +24,7 @@ from graphad.execute.native.kinds import (
     loose,
     most_nodes,
     operand_anchor,
+    readers_and_views,
     result_anchor,
     through_view,
 )
@@ -563,15 +564,7 @@ class Grouping:
 
     def all_readers(self, node: Node) -> list[Node]:
         """Return the nodes that read a node's results, behind views too."""
-        found: list[Node] = []
-        stack = list(self.readers.get(node, ()))
-        while stack:
-            user = stack.pop()
-            if is_view(user):
-                stack += self.readers.get(user, ())
-            else:
-                found.append(user)
-        return found
+        return [user for user in readers_and_views(node, self.readers) if not is_view(user)]
 
     def twins(self, a: Group, b: Group) -> bool:
         """Tell whether two groups that do not read from each other may share their loops."""

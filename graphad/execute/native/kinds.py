@@ -5,7 +5,7 @@ What may enter: questions about one node. Which nodes go together, `graphad.exec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphad.execute.native.addresses import SafeGather
@@ -64,6 +64,18 @@ def fusible(node: Node) -> bool:
 def is_view(node: Node) -> bool:
     """Tell whether the result of a node is its operand's memory, seen another way."""
     return node.op.view and node.op.name in STRIDES
+
+
+def readers_and_views(node: Node, readers: Mapping[Node, Sequence[Node]]) -> list[Node]:
+    """Return the nodes that read a node, and those that read a view of it, the views among them."""
+    found: list[Node] = []
+    stack = list(readers.get(node, ()))
+    while stack:
+        user = stack.pop()
+        found.append(user)
+        if is_view(user):
+            stack += readers.get(user, ())
+    return found
 
 
 def own_weight(node: Node) -> int:

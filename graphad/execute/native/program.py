@@ -318,7 +318,6 @@ class NativeProgram(Program):
         self._cell_slots = np.array([places[k].slot for k in cells], np.int64)
         self._cell_offsets = np.array([places[k].at for k in cells], np.int64).view(np.uint64)
         total = sum(step.nanoseconds for step in steps)
-        self.expected_ns = total
         threads = 1 if total < SINGLE_NS else self.threads
         sizes = np.array([n for step in steps for n in step.kernel.sizes] or [0], np.int64)
         rows = np.zeros(len(steps), STEP)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphad.execute.native.body_op import BodyOp, part_of
+from graphad.ir.body import BodyOp, part_of
 from graphad.ir.graph import Graph
 from graphad.ir.op import Op
 from graphad.ops.reduction import Reduction

@@ -65,17 +65,6 @@ def product_text(code: Code, a: str, b: str) -> str:
     return code.value(f"mul nsw i64 {a}, {b}")
 
 
-def sum_text(code: Code, a: str, b: str) -> str:
-    """Return the text of a + b for two texts of i64, of which either may be a number."""
-    if a == "0":
-        return b
-    if b == "0":
-        return a
-    if not a.startswith("%") and not b.startswith("%"):
-        return str(int(a) + int(b))
-    return code.value(f"add nsw i64 {a}, {b}")
-
-
 def advance(code: Code, kind: str, address: str, count: str, stride: str) -> str:
     """Return the address `count` strides further; both are texts of i64, in elements."""
     elements = product_text(code, count, stride)

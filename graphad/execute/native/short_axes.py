@@ -15,6 +15,7 @@ from typing import NamedTuple
 from graphad.execute.native.addresses import SafeGather
 from graphad.execute.native.kinds import CHEAP, fusible, native_dtype, own_weight
 from graphad.execute.native.regions import NONE
+from graphad.execute.native.regrouping import Regrouping
 from graphad.execute.native.unrolled import REDUCTIONS, Unrolled, long_axis
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.leaf import Constant, Input
@@ -81,7 +82,6 @@ class _Unrolling:
     standing: dict[Node, _Standing] = field(default_factory=dict)
     readers: dict[Node, list[Node]] = field(default_factory=dict)
     outputs: set[Node] = field(default_factory=set)
-    final: dict[Value, Value] = field(default_factory=dict)
 
     def run(self) -> Graph:
         """Return the graph with the regions that pay."""
@@ -91,7 +91,7 @@ class _Unrolling:
             for value in node.inputs:
                 self.readers.setdefault(value[0], []).append(node)
         groups = [part for group in self.groups() if self.pays(group) for part in self.parts(group)]
-        return self.rebuilt(groups) if groups else self.graph
+        return _Regions(self).rebuilt(groups) if groups else self.graph
 
     # What may be unrolled.
 
@@ -246,50 +246,46 @@ class _Unrolling:
             heavy += cost
         return found
 
-    # The graph of regions.
+
+class _Regions(Regrouping):
+    """Makes the graph of regions: those of a level come before what else is at it."""
+
+    def __init__(self, found: _Unrolling) -> None:
+        super().__init__(found.graph)
+        self.found = found
 
     def rebuilt(self, groups: list[list[Node]]) -> Graph:
-        """Return the graph with each group as one node: regions of a level come before what else is at it."""
+        """Return the graph with each group as one node."""
         order = {node: k for k, node in enumerate(self.graph.nodes)}
         home = {node: group for group in groups for node in group}
-        units = [(self.standing[g[0]].level, 0, order[g[0]], g) for g in groups]
-        units += [(self.standing[n].level, 1, order[n], [n]) for n in self.graph.nodes if n not in home]
+        level = {node: standing.level for node, standing in self.found.standing.items()}
+        units = [(level[group[0]], 0, order[group[0]], group) for group in groups]
+        units += [(level[node], 1, order[node], [node]) for node in self.graph.nodes if node not in home]
         for _, alone, _, nodes in sorted(units, key=lambda unit: unit[:3]):
             if alone:
                 self.copy(nodes[0])
             else:
-                self.emit(nodes)
-        return self.graph.with_outputs([self.final[v] for v in self.graph.outputs])
+                self.emit_region(nodes)
+        return self.result()
 
-    def copy(self, node: Node) -> None:
-        if any(v not in self.final for v in node.inputs):
-            return  # a view that only members of one group read: their region has it
-        inputs = tuple([self.final[v] for v in node.inputs])
-        copy = node
-        if inputs != node.inputs:
-            copy = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica)
-        for k in range(len(node.types)):
-            self.final[Value(node, k)] = Value(copy, k)
-
-    def emit(self, group: list[Node]) -> None:
+    def emit_region(self, group: list[Node]) -> None:
         """Make the region of a group."""
-        members = set(group)
-        body = _Body(self, {}, {})
+        found, members = self.found, set(group)
+        body = _Body(found, {}, {})
         for node in group:
             body.add(node)
-        results = [n for n in group if n in self.outputs or any(u not in members for u in self.users(n))]
+        results = [n for n in group if n in found.outputs or any(u not in members for u in found.users(n))]
         inputs = tuple(body.inputs)
         made = tuple([body.made[Value(n, 0)] for n in results])
         leaves = tuple(body.inputs.values())
         labels = tuple([f"x{k}" for k in range(len(leaves))])
         names = ("out",) if len(made) == 1 else tuple([f"out{k}" for k in range(len(made))])
         graph = Graph("region", leaves, made, labels, names, *flat_containers(len(leaves), len(made)))
-        op = Unrolled(graph, (self.length,), (), ())
+        op = Unrolled(graph, (found.length,), (), ())
         last = group[-1]
         given = tuple([self.final[v] for v in inputs])
         node = Node(op, given, graph.output_types, last.location, last.scope, last.role, last.replica)
-        for k, member in enumerate(results):
-            self.final[Value(member, 0)] = Value(node, k)
+        self.replace(group, [Value(member, 0) for member in results], node)
 
 
 @dataclass

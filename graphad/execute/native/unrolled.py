@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphad.execute.native.addresses import SafeGather
-from graphad.execute.native.body_op import part_of
 from graphad.execute.native.code import Module
 from graphad.execute.native.elementwise import weight
 from graphad.execute.native.lowering import Lowered, element_strides, lowers_step, moving_nanoseconds, nest_nanoseconds
@@ -22,6 +21,7 @@ from graphad.execute.native.nest import Access, Indexed, Instruction, Late, Nest
 from graphad.execute.native.nest_building import lane_count, number_of
 from graphad.execute.native.nest_code import nest_kernels
 from graphad.execute.native.regions import NONE, Region
+from graphad.ir.body import part_of
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op

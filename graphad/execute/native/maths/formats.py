@@ -99,13 +99,6 @@ def split(x: Lanes, lift: Lanes | float = 0.0) -> tuple[Lanes, Lanes]:
     return exponent, significand.bitcast(x.kind)
 
 
-def same_sign(magnitude: Lanes, x: Lanes) -> Lanes:
-    """Return a number without sign bit with the sign bit of x."""
-    form = format_of(x)
-    sign = x.bitcast(form.bits) & (1 << (form.mantissa + (form.bias + 1).bit_length() - 1))
-    return (magnitude.bitcast(form.bits) | sign).bitcast(x.kind)
-
-
 def at_most(x: Lanes, bound: float) -> Lanes:
     """Return min(x, bound), nan where x is."""
     return (x.constant(bound) < x).select(bound, x)

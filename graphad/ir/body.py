@@ -1,14 +1,16 @@
-"""Ops of native graphs whose meaning is a graph: what loop nests and finished products have in common.
+"""Ops whose meaning is a graph, their body: what calls, fused groups, loop nests and finished products have in common.
 
 What may enter: what follows from the body alone. How a body may look, and what becomes of it, is said by each op.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
+from graphad.ir.counts import total
 from graphad.ir.dims import Dim
 from graphad.ir.errors import fail
 from graphad.ir.graph import Graph, flat_containers, reachable
@@ -38,7 +40,7 @@ class BodyOp(General, abstract=True):
 
     def flops(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> Dim:
         """The sum over the body."""
-        return sum((node.op.flops(node.input_types, node.types) for node in self.body.nodes), 0)
+        return total(Counter(node.op.flops(node.input_types, node.types) for node in self.body.nodes))
 
     def graphs(self) -> tuple[Graph, ...]:
         """The body."""
