@@ -1,4 +1,4 @@
-"""Frozen classes: what `dataclass(frozen=True)` gives, at a hundredth of its price when a module is imported.
+"""Frozen classes: what `dataclass(frozen=True)` gives, at a small part of its price when a module is imported.
 
 The standard decorator compiles generated source for six methods of each class, half a millisecond a class, and graphad
 has hundreds. Here classes share their methods; a constructor, and a comparison or hash of fields, is made for a class

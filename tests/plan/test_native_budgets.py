@@ -141,6 +141,16 @@ def test_a_transformer_of_eight_blocks_costs_few_operations(budget: int, most: f
     assert found.flops <= most * total
 
 
+@pytest.mark.xfail(reason="the peak without a budget leaves out what is cheap to leave out already", strict=True)
+@pytest.mark.parametrize(("share", "most"), [(0.5, 0.05), (0.3, 0.15)])
+def test_a_transformer_of_eight_blocks_costs_few_operations_in_shares(share: float, most: float) -> None:
+    native = prepared(transformer(8, d=256, heads=4, seq=128, batch=8, vocab=1000))
+    free = plan(native)
+    found = within(native, None, None, int(share * free.peak_bytes))
+    total = sum(int(n.op.flops(n.input_types, n.types)) for n in free.schedule.nodes if not n.op.view)
+    assert found.flops <= most * total
+
+
 def test_duplicates_bring_no_second_product() -> None:
     graph = open_all(transformer(2, d=128, seq=64, batch=16))
     after = with_duplicates(graph)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import graphad as ga
@@ -64,3 +66,8 @@ def share_everything(monkeypatch):
     """Let all threads take part in every step, however small."""
     monkeypatch.setattr(program, "SINGLE_NS", 0.0)
     monkeypatch.setattr(program, "SMALL_NS", 0.0)
+
+
+def strided(x: Any) -> tuple[Any, ...]:
+    """Return views of an array of three axes that lie otherwise in memory: turned, with gaps, repeated."""
+    return np.transpose(x, (2, 0, 1)), x[:, ::2, ::3], np.broadcast_to(x[:, :, 3:4], x.shape)

@@ -19,6 +19,8 @@ cases = importlib.import_module("maths_cases")
 
 Array = np.ndarray[Any, Any]
 CASES = {case.name: case for case in cases.CASES}
+WIDE_ENOUGH = {"f64": np.finfo(np.longdouble).nmant > 60, "f32": True}
+"""Whether there is a format to judge results of this kind by."""
 KINDS = pytest.mark.parametrize("kind", list(table.KINDS))
 
 
@@ -49,3 +51,11 @@ def signed_neighbours(places: list[float], kind: str, *towards: float) -> Array:
         near = [np.nextafter(positive[1:], dtype.type(end)) for end in towards]
     every_one = np.concatenate([positive, *near])
     return np.concatenate([every_one, -every_one, [np.nan]]).astype(dtype)
+
+
+def special_numbers(kind: str) -> Array:
+    """Return numbers at which functions are easily wrong."""
+    places = [0, 0.5, 1, 2, 2.5, 3, 4, 4.25, 6, 10, 26.5, 27.5, 40, 170.5, 171.5, 180.5, 1e5, 1e10, 1e30, np.inf]
+    places += [np.finfo(table.KINDS[kind]).eps, 2.0**30, 2.0**16]
+    places += [np.pi, np.pi / 2, 1.4616321449683622, 0.425, 0.075, 1e-10, 1e-3]
+    return signed_neighbours(places, kind, 0, np.inf)

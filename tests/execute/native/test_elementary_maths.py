@@ -13,12 +13,11 @@ pytest.importorskip("llvmlite")
 pytest.importorskip("scipy")
 
 sys.path.insert(0, str(Path(__file__).parent))
-from maths_machine import CASES, KINDS, Array, bits, cases, every, machine, signed_neighbours, table
+from maths_machine import CASES, KINDS, WIDE_ENOUGH, Array, bits, cases, every, machine, signed_neighbours, table
 
 from graphad.execute.native.maths.power import power, power_scalar
 
 EVERY = every(cases.ELEMENTARY)
-WIDE_ENOUGH = {"f64": np.finfo(np.longdouble).nmant > 60, "f32": True}
 
 MPMATH = {
     "exp": mpmath.exp,

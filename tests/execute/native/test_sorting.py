@@ -9,11 +9,10 @@ import graphad as ga
 
 pytest.importorskip("llvmlite")
 
-from graphad import ops
 from graphad.execute.native.program import HostStep
 from graphad.execute.native.sorting import LONGEST, MOST
 from graphad.ops.sorting import argsort, sort
-from tests.execute.native.both_executors import THREADS, arrays_of, check, share_everything
+from tests.execute.native.both_executors import THREADS, arrays_of, check, share_everything, strided
 
 RNG = np.random.default_rng(9)
 
@@ -86,14 +85,11 @@ def test_zeros_are_equal():
 def test_strides_make_no_difference():
     x = RNG.integers(0, 50, size=(6, 20, 15)).astype("f8")
 
-    def several(x):
-        swapped = ops.transpose(x, (2, 0, 1))
-        every = ops.slice_(x, (0, 0, 0), (6, 20, 15), (1, 2, 3))
-        column = ops.broadcast_to(ops.slice_(x, (0, 0, 3), (6, 20, 4)), (6, 20, 15))
-        return [found for v in (swapped, every, column) for found in both(v)]
-
-    wanted = [np.transpose(x, (2, 0, 1)), x[:, ::2, ::3], np.broadcast_to(x[:, :, 3:4], x.shape)]
-    assert_numpys_order(several, [found for v in wanted for found in numpys(v)], x)
+    assert_numpys_order(
+        lambda x: [found for v in strided(x) for found in both(v)],
+        [found for v in strided(x) for found in numpys(v)],
+        x,
+    )
 
 
 def test_in_place():

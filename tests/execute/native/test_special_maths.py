@@ -17,7 +17,7 @@ pytest.importorskip("llvmlite")
 pytest.importorskip("scipy")
 
 sys.path.insert(0, str(Path(__file__).parent))
-from maths_machine import CASES, KINDS, Array, bits, cases, every, machine, signed_neighbours, table
+from maths_machine import CASES, KINDS, Array, bits, cases, every, machine, special_numbers, table
 from scipy import special
 
 from graphad.execute.native.code import Module
@@ -26,14 +26,6 @@ from graphad.execute.native.maths import gamma, inverse_trigonometric, trigonome
 from graphad.execute.native.maths.rare import where_rare
 
 EVERY = every(cases.SPECIAL)
-
-
-def special_numbers(kind: str) -> Array:
-    """Return numbers at which functions are easily wrong."""
-    places = [0, 0.5, 1, 2, 2.5, 3, 4, 4.25, 6, 10, 26.5, 27.5, 40, 170.5, 171.5, 180.5, 1e5, 1e10, 1e30, np.inf]
-    places += [np.finfo(table.KINDS[kind]).eps, 2.0**30, 2.0**16]
-    places += [np.pi, np.pi / 2, 1.4616321449683622, 0.425, 0.075, 1e-10, 1e-3]
-    return signed_neighbours(places, kind, 0, np.inf)
 
 
 @pytest.mark.parametrize("name", [case.name for case in cases.SPECIAL if case.long_double])
