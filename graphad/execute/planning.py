@@ -103,7 +103,7 @@ class Plans:
             return open_groups(graph if executor == self._executor else with_groups(graph))
         from graphad.execute.native.preparing import prepared
 
-        return prepared(graph)
+        return prepared(graph, self._updates)
 
     def _within(self, graph: Graph, beside: int) -> Plan:
         """Return a plan that leaves `beside` bytes of the budget."""

@@ -162,7 +162,7 @@ def _with_slots(cls: type[Any], names: list[str], weakref_slot: bool, more: dict
     body["__slots__"] = (*names, "__weakref__") if weakref_slot else tuple(names)
     # Slots of an object that refuses stores: `copy` and `pickle` must be told how.
     body = {"__getstate__": _get_state, "__setstate__": _set_state, **body, **more}
-    made: type[Any] = type(cls)(cls.__name__, cls.__bases__, body)  # type: ignore[misc]
+    made: type[Any] = type(cls)(cls.__name__, cls.__bases__, body)  # type: ignore[misc]  # a metaclass may ask for more
     made.__qualname__ = cls.__qualname__
     return made
 
@@ -375,7 +375,7 @@ class _StandardParameters:
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
         import dataclasses
 
-        return dataclasses.dataclass(frozen=True)(type("Frozen", (), {})).__dataclass_params__  # type: ignore[attr-defined]
+        return dataclasses.dataclass(frozen=True)(type("Frozen", (), {})).__dataclass_params__  # type: ignore[attr-defined]  # hidden
 
 
 _PARAMETERS = _StandardParameters()
@@ -395,7 +395,7 @@ def _standard_view(name: str, fields: dict[str, Field]) -> dict[str, dataclasses
     # Without `init` it does not mind a default before a field that has none; without `eq` nor one that has no hash.
     made: dict[str, dataclasses.Field[Any]] = dataclasses.dataclass(init=False, eq=False, repr=False)(
         type(name, (), body)
-    ).__dataclass_fields__  # type: ignore[attr-defined]
+    ).__dataclass_fields__  # type: ignore[attr-defined]  # hidden
     return made
 
 

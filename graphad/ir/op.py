@@ -55,6 +55,8 @@ class Op:
     """Output 0 may lie in the buffer of any operand of its type: element k is written after element k was read."""
     overwrites: ClassVar[tuple[int, ...] | None] = None
     """The positions of the operands that `in_place` is true of; None: of all."""
+    in_place_each: ClassVar[bool] = False
+    """`in_place` is true of each output, in buffers of their own: all operands are read at k before any is written."""
     allocates: ClassVar[bool] = True
     """`evaluate_into` needs temporaries of its own."""
     may_raise: ClassVar[bool] = False

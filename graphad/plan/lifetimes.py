@@ -230,6 +230,8 @@ class _Sharing:
         count = 0
         for step in reversed(buffers.in_place_steps):
             node = steps[step]
+            if node.op.in_place_each:
+                self._update_each(node, step)
             target = group[buffer_of[number[node]]]
             chosen = -1
             if target in claims:
@@ -265,8 +267,18 @@ class _Sharing:
             starts[target] = starts[chosen]
         return group, count
 
-    def _dying(self, node: Node, step: int) -> list[tuple[int, Value]]:
-        """Return the operands that the result of `node` may overwrite, with their buffers (arena or state)."""
+    def _update_each(self, node: Node, step: int) -> None:
+        """Let results of `node` but the first overwrite the old values of the states whose new ones they are."""
+        first = self.buffers.buffer_of[self.buffers.number[node]]
+        for index in range(1, len(node.types)):
+            position = self.claims.get(first + index)
+            if position is not None:
+                own = self.state_buffer[position]
+                if any(b == own for b, _ in self._dying(node, step, index)):
+                    self.met.add(position)
+
+    def _dying(self, node: Node, step: int, index: int = 0) -> list[tuple[int, Value]]:
+        """Return the operands that a result of `node` may overwrite, with their buffers (arena or state)."""
         found = []
         allowed = node.op.overwrites
         for position, value in enumerate(node.inputs):
@@ -278,7 +290,7 @@ class _Sharing:
                 self.last[b] == step
                 and self.homes[b] in (Home.ARENA, Home.STATE)
                 and v not in self.buffers.strided
-                and value.type == node.types[0]
+                and value.type == node.types[index]
                 and self._reads_densely(node, b)
                 and self._spared(node, b)
             ):

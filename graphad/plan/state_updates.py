@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from graphad.ir.node import Value
 from graphad.plan.buffers import Buffers, Home, live_profile
 
 Place: TypeAlias = tuple[int, int]
@@ -61,7 +62,7 @@ class _Moves:
         if step < 0 or not readers:
             return
         behind = max([self.places[k] for k in readers])
-        if behind < self.places[step] or not self.may_overwrite(step, own):
+        if behind < self.places[step] or not self.may_overwrite(value, step, own):
             return
         if any(self.places[k] <= behind for b in self.made[step] for k in self.users.get(b, ())):
             return
@@ -74,12 +75,12 @@ class _Moves:
         self.live[between] += more
         self.live[behind[0] + 1 :] -= buffers.sizes[made]
 
-    def may_overwrite(self, step: int, own: int) -> bool:
-        """Tell whether a step may write where it reads the state, if it does."""
+    def may_overwrite(self, value: Value, step: int, own: int) -> bool:
+        """Tell whether a step may write one of its results where it reads the state, if it does."""
         buffers, node = self.buffers, self.buffers.steps[step]
         if own not in self.read(step):
             return True
-        if not node.op.in_place:
+        if not (node.op.in_place_each or (node.op.in_place and not value.index)):
             return False
         allowed = node.op.overwrites
         numbers = [buffers.number[v[0]] + v[1] for v in node.inputs]

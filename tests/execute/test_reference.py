@@ -75,14 +75,10 @@ def test_every_op_gives_the_bits_of_its_evaluation(cls: type, k: int, around: bo
             assert got.flags.owndata and got.flags.writeable
 
 
-@pytest.mark.parametrize(("cls", "k"), CASES)
+@pytest.mark.parametrize(("cls", "k"), [case for case in CASES if drawn(*case.values)[0].in_place])
 def test_in_place_ops_may_write_over_any_operand_of_their_type(cls: type, k: int) -> None:
     op, arrays = drawn(cls, k)
-    if not op.in_place:
-        assert not op.in_place
-        return
-    wanted = op.evaluate(*arrays)
-    assert isinstance(wanted, np.ndarray)
+    (wanted,) = as_tuple(op.evaluate(*arrays))
     for position, array in enumerate(arrays):
         if array.shape == wanted.shape and array.dtype == wanted.dtype:
             operands = [a.copy() for a in arrays]

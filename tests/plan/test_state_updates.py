@@ -93,3 +93,60 @@ def test_a_training_step_updates_its_matrices_in_place(executor: str) -> None:
     np.testing.assert_allclose(value, expected[0], rtol=1e-12)
     np.testing.assert_allclose(exe.state["w1"], expected[1], rtol=1e-10)
     np.testing.assert_allclose(exe.state["w2"], expected[2], rtol=1e-10)
+
+
+def momentum(w: Any, m: Any, x: Any) -> Any:
+    loss, g = ga.value_and_grad(lambda w: np.mean(np.tanh(x @ w) ** 2))(w)
+    m = 0.9 * m + g
+    return loss, w - 0.1 * m, m
+
+
+def adam(w: Any, m: Any, v: Any, x: Any) -> Any:
+    loss, g = ga.value_and_grad(lambda w: np.mean(np.tanh(x @ w) ** 2))(w)
+    m = 0.9 * m + 0.1 * g
+    v = 0.99 * v + 0.01 * g * g
+    return loss, w - 0.1 * m / (np.sqrt(v) + 1e-8), m, v
+
+
+@pytest.mark.parametrize("optimiser", [momentum, adam])
+def test_all_states_of_an_optimiser_are_updated_in_place(optimiser: Any) -> None:
+    rng = np.random.default_rng(0)
+    states = {"momentum": ["w", "m"], "adam": ["w", "m", "v"]}[optimiser.__name__]
+    old = [rng.uniform(0.5, 1.0, (64, 96)) for _ in states]
+    updates = {name: str(k + 1) for k, name in enumerate(states)}
+    for rows in (1, 32, 200):
+        x = rng.standard_normal((rows, 64))
+        exe = ga.compile(optimiser, *old, x, updates=updates, executor="native")
+        assert not copied(exe.plan)
+        step = ga.jit(optimiser, executor="reference")
+        expected = step(*old, x)
+        np.testing.assert_allclose(exe(x), expected[0], rtol=1e-12)
+        expected = step(*expected[1:], x)
+        np.testing.assert_allclose(exe(x), expected[0], rtol=1e-12)
+        for name, wanted in zip(states, expected[1:], strict=True):
+            np.testing.assert_allclose(exe.state[name], wanted, rtol=1e-10)
+
+
+def test_a_result_that_is_read_elsewhere_too_is_not_updated_in_place() -> None:
+    """The new value of `a` is made where `b` is still read in another order of axes."""
+
+    def crossed(a: Any, b: Any, x: Any) -> Any:
+        return np.sum(x), a * x + b.T, b * x + a.T
+
+    a, b, x = np.random.default_rng(0).standard_normal((3, 40, 40))
+    exe = ga.compile(crossed, a, b, x, updates={"a": "1", "b": "2"}, executor="native")
+    exe(x)
+    np.testing.assert_allclose(exe.state["a"], a * x + b.T)
+    np.testing.assert_allclose(exe.state["b"], b * x + a.T)
+
+
+@pytest.mark.parametrize("executor", ["reference", "native"])
+def test_states_may_change_places(executor: str) -> None:
+    def swapped(a: Any, b: Any, x: Any) -> Any:
+        return np.sum(x), b + x, a * x
+
+    a, b, x = np.random.default_rng(0).standard_normal((3, 40, 40))
+    exe = ga.compile(swapped, a, b, x, updates={"a": "1", "b": "2"}, executor=executor)
+    exe(x)
+    np.testing.assert_allclose(exe.state["a"], b + x)
+    np.testing.assert_allclose(exe.state["b"], a * x)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from graphad.execute.native.fusion import Group, Grouping
 from graphad.execute.native.kinds import loose, operand_anchor, result_anchor, through_view
-from graphad.execute.native.regions import NONE, Anchor, OverwritingRegion, Region
+from graphad.execute.native.regions import NONE, Anchor, Region, kind_of
 from graphad.execute.native.regrouping import Regrouping
 from graphad.ir.collector import collector_paused
 from graphad.ir.graph import Graph, flat_containers
@@ -183,15 +183,10 @@ class Description:
         labels = tuple([f"x{k}" for k in range(len(inputs))])
         names = ("out",) if len(results) == 1 else tuple([f"out{k}" for k in range(len(results))])
         body = Graph("region", tuple(inputs), results, labels, names, *nesting)
-        kind = OverwritingRegion if self.overwrites(anchors, inputs, results[0]) else Region
+        elementwise = not self.group.reduced and not any(map(loose, self.nodes))
+        kind = kind_of(body, anchors) if elementwise else Region
         reduced = tuple(sorted(self.group.reduced or ()))
         return kind(body, tuple(self.group.frame), reduced, tuple([anchors[node] for node in body.nodes]))
-
-    def overwrites(self, anchors: dict[Node, Anchor], inputs: Sequence[Value], first: Value) -> bool:
-        """Tell whether each operand of the first result's type is read only where that is written."""
-        if self.group.reduced or any(map(loose, self.nodes)):
-            return False
-        return all(anchors[v.node] == anchors[first.node] for v in inputs if v.type == first.type)
 
 
 def described(grouping: Grouping, group: Group, members: Sequence[Node], outputs: Sequence[Node]) -> Description:

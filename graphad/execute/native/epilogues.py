@@ -8,7 +8,7 @@ where the rooms that write their kernels enter themselves.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,14 +89,17 @@ class Finished(BodyOp, abstract=True):
 
 
 @collector_paused()
-def with_epilogues(graph: Graph) -> Graph:
+def with_epilogues(graph: Graph, updated: Collection[int] = ()) -> Graph:
     """Return the static graph with products and the elementwise ops behind them as `Finished` nodes, where that saves
     memory traffic.
+
+    What makes one of the outputs `updated`, which are the next values of state, stays as it is: it can write them where
+    the old ones lie, and a step with an epilogue cannot.
     """
     products = [node for node in graph.nodes if type(node.op) in TAKES]
     if not products:
         return graph
-    search = _Search(graph)
+    search = _Search(graph, {_origin(graph.outputs[k][0]) for k in updated})
     found = [made for node in products if (made := search.epilogue(node)) is not None]
     kept = _without_circles(graph, found)
     return _Finishing(graph, kept).run() if kept else graph
@@ -126,7 +129,8 @@ MEMBER, NEAR, FAR = range(3)
 class _Search:
     """The working state of the search over one graph."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, updating: set[Node]) -> None:
+        self.updating = updating
         self.position = {node: k for k, node in enumerate(graph.nodes)}
         self.readers: dict[Node, list[Node]] = {}
         for node in graph.nodes:
@@ -138,7 +142,7 @@ class _Search:
     def epilogue(self, product: Node) -> _Epilogue | None:
         """Return the epilogue of a product that saves the most bytes; None where none saves any."""
         limit = TAKES[type(product.op)](product)
-        if not limit:
+        if not limit or product in self.updating:
             return None
         behind = self.behind(product)
         members: list[Node] = []
@@ -187,6 +191,7 @@ class _Search:
         if not fusible(node):
             return FAR
         joins = all(state == MEMBER for state in states) and elementwise(node, shape) and node not in self.taken
+        joins = joins and node not in self.updating
         return MEMBER if joins else NEAR
 
     def with_sources(self, product: Node, members: Sequence[Node]) -> list[Node]:
@@ -214,8 +219,7 @@ class _Search:
             written = size if node is product else 0 if far else _bytes(node)
             total -= (written if near or far else 0) + (_bytes(node) if near else 0)
         for node in {v[0] for member in members for v in member.inputs} - inside:
-            while is_view(node):
-                node = node.inputs[0][0]
+            node = _origin(node)
             readers = self.all_readers(node)
             if node not in self.outputs and fusible(node) and inside.issuperset(readers):
                 total -= 2 * _bytes(node)  # the loops of the members would have computed it, and not stored it
@@ -238,6 +242,13 @@ class _Search:
     def needed(self, node: Node, inside: set[Node]) -> bool:
         """Tell whether others than the members need a value."""
         return node in self.outputs or not inside.issuperset(self.readers.get(node, ()))
+
+
+def _origin(node: Node) -> Node:
+    """Return what makes the memory that a node's result is seen in."""
+    while is_view(node):
+        node = node.inputs[0][0]
+    return node
 
 
 def elementwise(node: Node, shape: tuple[Dim, ...]) -> bool:

@@ -7,6 +7,7 @@ levels: elements, which may lie along all axes, and rows, which do not lie along
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from graphad.ir.body import BodyOp, part_of
 from graphad.ir.graph import Graph
+from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
 from graphad.ops.reduction import Reduction
 
@@ -55,11 +57,7 @@ class Region(BodyOp, abstract=True):
         axes = sorted({a for node in body.nodes for a in anchor_of[node]} - {NONE})
         moved = {NONE: NONE, **{axis: k for k, axis in enumerate(axes)}}
         anchors = tuple([tuple([moved[a] for a in anchor_of[node]]) for node in body.nodes])
-        first, along = body.outputs[0], anchor_of[body.outputs[0].node]
-        elementwise = isinstance(self, OverwritingRegion) and all(
-            anchor_of[v.node] == along for v in body.inputs if v.type == first.type
-        )
-        kind = OverwritingRegion if elementwise else Region
+        kind = kind_of(body, anchor_of) if isinstance(self, OverwritingRegion) else Region
         return kind(body, tuple([self.frame[a] for a in axes]), (), anchors), positions
 
 
@@ -68,3 +66,22 @@ class OverwritingRegion(Region, abstract=True):
     """A region that reads each operand of the type of its first result only where it writes it, before it writes."""
 
     in_place = True
+
+
+@dataclass(frozen=True)
+class UpdatingRegion(OverwritingRegion, abstract=True):
+    """A region of which that is true for each result: the step of an optimiser that keeps several states a weight."""
+
+    in_place_each = True
+
+
+def kind_of(body: Graph, anchor_of: Mapping[Node, Anchor]) -> type[Region]:
+    """Return the kind of region that a body without reductions and scattered reads is."""
+
+    def reads_where_it_writes(result: Value) -> bool:
+        return all(anchor_of[v.node] == anchor_of[result.node] for v in body.inputs if v.type == result.type)
+
+    if not reads_where_it_writes(body.outputs[0]):
+        return Region
+    several = len(body.outputs) > 1 and all(map(reads_where_it_writes, body.outputs))
+    return UpdatingRegion if several else OverwritingRegion

@@ -55,7 +55,8 @@ def _running(module: Module, node: Node, operands: Sequence[Array], results: Seq
     if kind not in KINDS or y.size == 0:
         return None
     op = node.op
-    lines = lines_of([*operands, y], op.axis, backwards=isinstance(op, Cumsum) and op.backwards)  # type: ignore[attr-defined]
+    assert isinstance(op, (Cumsum, CumProd, CumMax, CumMin, Recurrence, ExclusiveProd))
+    lines = lines_of([*operands, y], op.axis, backwards=isinstance(op, Cumsum) and op.backwards)
     parts = split(lines, kind)
     name = f"{op.name}_{kind}_{'_'.join(map(str, lines.shape))}_{parts.name}"
     if not module.has(name):
