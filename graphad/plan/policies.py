@@ -9,6 +9,7 @@ making others from further back. No policy is best everywhere: `cheapest` plays 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,7 +23,8 @@ class Items:
     """Items in the order they run; each makes one block. Items of one step run together the first time.
 
     Attributes:
-        operands: the items each reads when it is made alone.
+        operands: the items each reads when it is made alone; earlier ones of its step are only read when it is made
+            again.
         sizes: bytes of each item's block; 0 where it lies outside the memory that is limited.
         seconds: what running each costs.
         fixed: items that are never given up: results, and what must not run twice.
@@ -31,6 +33,7 @@ class Items:
         aside: bytes of the other items of its step, which are made as well when an item is made again; 0 where it can
             be made without them, and empty where all can.
         spared: seconds that the first run of its step takes less without an item; empty where all are 0.
+        tied: whether the first run of its step makes it whether it is wanted or not; empty where none is.
     """
 
     operands: list[tuple[int, ...]]
@@ -41,6 +44,7 @@ class Items:
     steps: list[int] = field(default_factory=list)
     aside: list[int] = field(default_factory=list)
     spared: list[float] = field(default_factory=list)
+    tied: list[bool] = field(default_factory=list)
 
 
 @frozen(slots=True)
@@ -171,7 +175,6 @@ class _Cache:
         for item, operands in enumerate(items.operands):
             for operand in dict.fromkeys(operands):
                 self.users[operand].append(item)
-        self.next = [0] * count  # position in `users` of the next use in the order
         self.there = bytearray(count)
         self.wanted: dict[int, int] = {}  # reads still to come while something is made again; none is 0
         self.live = 0
@@ -184,6 +187,11 @@ class _Cache:
         self.steps = items.steps or list(range(count))
         self.aside = items.aside or [0] * count
         self.spared = items.spared or [0.0] * count
+        self.tied = items.tied or [False] * count
+        self.next = [  # position in `users` of the next use in the order
+            bisect_left(users, True, key=lambda user: self.steps[user] != step)
+            for users, step in zip(self.users, self.steps, strict=True)
+        ]
         self.read = bytearray(count)  # whether anything has read it: what nothing has need not have been made
         self.extra = 0.0
         self.ran = bytearray(count)
@@ -218,7 +226,9 @@ class _Cache:
         """Run the items of a step for the first time, after what is missing of what they read."""
         now = self.now = step[-1]
         operands = self.items.operands
-        reads = operands[now] if len(step) == 1 else tuple(dict.fromkeys([o for item in step for o in operands[item]]))
+        reads = operands[now]
+        if len(step) > 1:
+            reads = tuple(dict.fromkeys([o for item in step for o in operands[item] if o < step[0]]))
         missing = self._missing(reads)
         for each in missing:
             self._want(operands[each])
@@ -234,12 +244,12 @@ class _Cache:
                 return self._stuck(now, each)
             self._have(operands[each])
         # A step that gives all or nothing holds all that it has given while it runs.
-        whole = [item for item in step if self.aside[item]]
+        whole = step if any(self.tied[item] for item in step) else ()
         for each in step:
             if not self._make_room(each, now, 0):
                 return self._stuck(now, each)
             self._add(each, each > step[0])
-            if self.aside[each]:
+            if whole:
                 self.wanted[each] = 1
         self._have(whole)
         self._have(reads)
