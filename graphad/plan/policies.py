@@ -4,7 +4,8 @@ The order is played as a cache: before an item runs, what it reads must be there
 all it needs. Next uses are known, as in Belady's rule, but what a miss costs differs: the seconds to make a value
 again, with everything on the way that has been given up as well. A policy weighs these seconds against the bytes that
 are won and the time for which they are. A value that nothing reads any more stays while there is room: it may save
-making others from further back. No policy is best everywhere: `cheapest` plays them all and keeps the cheapest.
+making others from further back. A `Preference` goes before what a policy says: what to hold over the fullest moment is
+better chosen for all items together. No policy is best everywhere: `cheapest` plays them all and keeps the cheapest.
 """
 
 from __future__ import annotations
@@ -15,36 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from graphad.ir.frozen import field, frozen
-
-
-@frozen(slots=True, eq=False)
-class Items:
-    """Items in the order they run; each makes one block. Items of one step run together the first time.
-
-    Attributes:
-        operands: the items each reads when it is made alone; earlier ones of its step are only read when it is made
-            again.
-        sizes: bytes of each item's block; 0 where it lies outside the memory that is limited.
-        seconds: what running each costs.
-        fixed: items that are never given up: results, and what must not run twice.
-        overwrites: operands whose block an item may take over where they die there.
-        steps: the first item of the step each belongs to, whose items follow each other; empty where each is a step.
-        aside: bytes of the other items of its step, which are made as well when an item is made again; 0 where it can
-            be made without them, and empty where all can.
-        spared: seconds that the first run of its step takes less without an item; empty where all are 0.
-        tied: whether the first run of its step makes it whether it is wanted or not; empty where none is.
-    """
-
-    operands: list[tuple[int, ...]]
-    sizes: list[int]
-    seconds: list[float]
-    fixed: list[bool]
-    overwrites: list[tuple[int, ...]]
-    steps: list[int] = field(default_factory=list)
-    aside: list[int] = field(default_factory=list)
-    spared: list[float] = field(default_factory=list)
-    tied: list[bool] = field(default_factory=list)
+from graphad.ir.frozen import frozen
+from graphad.plan.items import Items
+from graphad.plan.keeping import Preference
 
 
 @frozen(slots=True)
@@ -159,18 +133,23 @@ def play(items: Items, limit: int, policy: str) -> Play | Stuck:
     return found
 
 
-def play_below(items: Items, limit: int, policy: str, most: float) -> Play | Stuck | Dear:
-    """Run the items as `play` does, but only as long as what is made again takes no more than `most` seconds."""
-    return _Cache(items, limit, policy).run(most)
+def play_below(
+    items: Items, limit: int, policy: str, most: float, preference: Preference | None = None
+) -> Play | Stuck | Dear:
+    """Run the items as `play` does, but only as long as what is made again takes no more than `most` seconds.
+
+    What a `preference` says of an item goes before what the policy does.
+    """
+    return _Cache(items, limit, policy, preference).run(most)
 
 
 class _Cache:
     """The state of one play."""
 
-    def __init__(self, items: Items, limit: int, policy: str) -> None:
+    def __init__(self, items: Items, limit: int, policy: str, preference: Preference | None) -> None:
         count = len(items.sizes)
         self.items, self.limit, self.name = items, limit, policy
-        self.policy = POLICIES[policy]
+        self.policy, self.preference = POLICIES[policy], preference
         self.users: list[list[int]] = [[] for _ in range(count)]
         for item, operands in enumerate(items.operands):
             for operand in dict.fromkeys(operands):
@@ -387,6 +366,8 @@ class _Cache:
         due = self.due[found]
         wait = np.maximum(due - now, 1)
         worth = self.policy.worth(self.above[found], self.below[found], self.sizes[found], wait)
+        if self.preference is not None:
+            worth *= self.preference.of(found, due, now)
         return np.where(due < self.never, worth, 0.0)
 
     def _due(self, item: int) -> int:

@@ -17,8 +17,9 @@ from graphad.ir.op import Op
 from graphad.ir.types import TensorType
 from graphad.plan.arena import aligned
 from graphad.plan.buffers import Buffers, Home, byte_size, find_buffers
+from graphad.plan.items import Items
 from graphad.plan.plan import Plan
-from graphad.plan.policies import Items, Play
+from graphad.plan.policies import Play
 from graphad.plan.schedule import overwritable
 
 FLOPS = 5e10
@@ -157,9 +158,7 @@ class Replay:
     def _single_results(self, node: Node) -> list[tuple[int, Part | None]]:
         """Return the results of a node with the op that gives only them, each after those that this reads."""
         count, operands = len(node.types), len(node.inputs)
-        parts = [
-            self._part(node, (index,), tuple([k for k in range(count) if k != index])) for index in range(count)
-        ]
+        parts = [self._part(node, (index,), tuple([k for k in range(count) if k != index])) for index in range(count)]
         found: dict[int, Part | None] = {}
 
         def append(index: int) -> None:

@@ -20,8 +20,9 @@ from training_graphs import chain, cnn, transformer
 import graphad as ga
 from graphad.execute.reference import Program
 from graphad.ir.graph import Graph
+from graphad.plan.items import Items
 from graphad.plan.plan import Plan, plan
-from graphad.plan.policies import POLICIES, Dear, Items, Play, Stuck, cheapest, play, play_below
+from graphad.plan.policies import POLICIES, Dear, Play, Stuck, cheapest, play, play_below
 from graphad.plan.remat import MemoryBudgetError, remat_curve, with_budget, within
 from graphad.plan.replay import node_flops, node_seconds
 

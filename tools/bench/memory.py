@@ -31,9 +31,10 @@ from training_graphs import chain, cnn, mlp, transformer  # noqa: E402
 
 from graphad.plan.arena import place_intervals  # noqa: E402
 from graphad.plan.buffers import live_bytes  # noqa: E402
+from graphad.plan.items import Items  # noqa: E402
 from graphad.plan.lifetimes import lifetimes  # noqa: E402
 from graphad.plan.plan import plan  # noqa: E402
-from graphad.plan.policies import Items, Play, cheapest  # noqa: E402
+from graphad.plan.policies import Play, cheapest  # noqa: E402
 from graphad.plan.remat import remat_curve  # noqa: E402
 from graphad.plan.schedule import Schedule, program_order, schedule  # noqa: E402
 
