@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from graphad.ir.frozen import field, frozen
 
 
@@ -32,3 +34,33 @@ class Items:
     aside: list[int] = field(default_factory=list)
     spared: list[float] = field(default_factory=list)
     tied: list[bool] = field(default_factory=list)
+
+
+@frozen(slots=True, eq=False)
+class Links:
+    """What reads what among items; all plays of them use it.
+
+    Attributes:
+        users: the items that read each, ascending.
+        near: the items that read each, and those that it reads.
+        first: position in `users` of the first use in the order: that of a later step.
+    """
+
+    users: list[list[int]]
+    near: list[tuple[int, ...]]
+    first: list[int]
+
+
+def links_of(items: Items) -> Links:
+    """Return what reads what."""
+    count = len(items.sizes)
+    users: list[list[int]] = [[] for _ in range(count)]
+    for item, operands in enumerate(items.operands):
+        for operand in dict.fromkeys(operands):
+            users[operand].append(item)
+    near = [(*found, *operands) for found, operands in zip(users, items.operands, strict=True)]
+    last = list(range(count))  # of the step each belongs to
+    for item in reversed(range(count - 1)):
+        if items.steps and items.steps[item] == items.steps[item + 1]:
+            last[item] = last[item + 1]
+    return Links(users, near, [bisect_right(found, end) for found, end in zip(users, last, strict=True)])

@@ -66,7 +66,7 @@ class Keeping:
     def __init__(self, items: Items) -> None:
         self.items = items
         self.turn = _fullest(items)
-        self._there = {self.turn, *items.operands[self.turn]}
+        self._there = {self.turn, *items.operands[self.turn]} if items.sizes else set()
         self.busy = sum([items.sizes[item] for item in self._there])
         count = len(items.sizes)
         reads = {o for item in range(self.turn + 1, count) for o in items.operands[item] if o <= self.turn}
@@ -135,7 +135,7 @@ class Keeping:
 
 
 def _fullest(items: Items) -> int:
-    """Return the item that runs when most bytes are held, where nothing is given up."""
+    """Return the item that runs when most bytes are held, where nothing is given up; -1 of none."""
     count = len(items.sizes)
     last = list(range(count))
     for item, operands in enumerate(items.operands):
@@ -146,4 +146,4 @@ def _fullest(items: Items) -> int:
         if not items.fixed[item]:
             freed[last[item]] += size
     held = np.cumsum(items.sizes) - np.cumsum(freed) + np.array(freed)
-    return int(held.argmax())
+    return int(held.argmax()) if count else -1

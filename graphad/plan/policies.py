@@ -10,14 +10,13 @@ better chosen for all items together. No policy is best everywhere: `cheapest` p
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from graphad.ir.frozen import frozen
-from graphad.plan.items import Items
+from graphad.plan.items import Items, Links, links_of
 from graphad.plan.keeping import Preference
 
 
@@ -134,26 +133,29 @@ def play(items: Items, limit: int, policy: str) -> Play | Stuck:
 
 
 def play_below(
-    items: Items, limit: int, policy: str, most: float, preference: Preference | None = None
+    items: Items,
+    limit: int,
+    policy: str,
+    most: float,
+    preference: Preference | None = None,
+    links: Links | None = None,
 ) -> Play | Stuck | Dear:
     """Run the items as `play` does, but only as long as what is made again takes no more than `most` seconds.
 
-    What a `preference` says of an item goes before what the policy does.
+    What a `preference` says of an item goes before what the policy does. `links` are those of the items, once known.
     """
-    return _Cache(items, limit, policy, preference).run(most)
+    return _Cache(items, links or links_of(items), limit, policy, preference).run(most)
 
 
 class _Cache:
     """The state of one play."""
 
-    def __init__(self, items: Items, limit: int, policy: str, preference: Preference | None) -> None:
+    def __init__(self, items: Items, links: Links, limit: int, policy: str, preference: Preference | None) -> None:
         count = len(items.sizes)
         self.items, self.limit, self.name = items, limit, policy
         self.policy, self.preference = POLICIES[policy], preference
-        self.users: list[list[int]] = [[] for _ in range(count)]
-        for item, operands in enumerate(items.operands):
-            for operand in dict.fromkeys(operands):
-                self.users[operand].append(item)
+        self.users, self.near = links.users, links.near
+        self.next = list(links.first)  # position in `users` of the next use in the order
         self.there = bytearray(count)
         self.wanted: dict[int, int] = {}  # reads still to come while something is made again; none is 0
         self.live = 0
@@ -167,10 +169,6 @@ class _Cache:
         self.aside = items.aside or [0] * count
         self.spared = items.spared or [0.0] * count
         self.tied = items.tied or [False] * count
-        self.next = [  # position in `users` of the next use in the order
-            bisect_left(users, True, key=lambda user: self.steps[user] != step)
-            for users, step in zip(self.users, self.steps, strict=True)
-        ]
         self.read = bytearray(count)  # whether anything has read it: what nothing has need not have been made
         self.extra = 0.0
         self.ran = bytearray(count)
@@ -423,9 +421,9 @@ class _Cache:
         """
         known, least = self.known, self.least
         known[item] = least[item] = 0
-        there, users, operands = self.there, self.users, self.items.operands
+        there, near = self.there, self.near
         seen = {item}
-        stack = [*users[item], *operands[item]]
+        stack = [*near[item]]
         while stack and len(seen) < 2 * _FAR:
             each = stack.pop()
             if each in seen:
@@ -434,4 +432,4 @@ class _Cache:
             known[each] = 0
             least[each] &= still_least
             if not there[each] and self.ran[each]:
-                stack += [*users[each], *operands[each]]
+                stack += near[each]

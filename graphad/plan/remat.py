@@ -17,6 +17,7 @@ from graphad.ir.collector import collector_paused
 from graphad.ir.errors import MemoryBudgetError
 from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
+from graphad.plan.items import links_of
 from graphad.plan.keeping import Keeping, Preference
 from graphad.plan.plan import Plan, plan
 from graphad.plan.policies import LARGE, POLICIES, Dear, Play, Stuck, play_below
@@ -29,7 +30,7 @@ RUNGS = 560
 """Limits there are: the last is a hundredth of what is held without a limit."""
 
 TRIES = 6
-"""Limits that are looked at for a budget from the first that fits; two for large graphs."""
+"""Limits that are looked at for a budget from the first that fits; one for large graphs."""
 
 ABOVE = 1.04
 """The first limit is at most so many times what is left of the budget: plays keep what may never be wanted again."""
@@ -43,11 +44,11 @@ DEAR = 2.0
 ALL_LIMITS_UP_TO = 64
 """Items of a graph for which each budget looks at all limits below it."""
 
-ALL_POLICIES_UP_TO = 2_000
-"""Items that all policies are played on, at least within the first limit; beyond, the first two."""
+ALL_STRATEGIES_UP_TO = 2_000
+"""Items that all strategies are played on, at least within the first limit; beyond, few are."""
 
 LEADERS = 2
-"""Policies that go on to further limits, where not all limits are looked at: the cheapest of the first."""
+"""Strategies that go on to further limits, where not all limits are looked at: the cheapest of the first."""
 
 HALVINGS = 10
 """How often the range of limits is halved for the least memory."""
@@ -62,6 +63,9 @@ Updates = Mapping[int, int | None]
 
 Strategy = tuple[str, float | None]
 """The name of a policy, and which of `SPARED` it prefers to keep what is chosen for; None for no preference."""
+
+ALL_STRATEGIES: tuple[Strategy, ...] = tuple((name, spared) for spared in (*SPARED, None) for name in POLICIES)
+FEW_STRATEGIES: tuple[Strategy, ...] = (("by size", 0.0), ("steep", None))
 
 
 @frozen(slots=True, eq=False)
@@ -234,14 +238,14 @@ class _Search:
         self.items = self.replay.items
         self.seconds, self.flops = _costs(start)
         self.candidates: dict[tuple[int, ...], _Candidate] = {}
+        self.links = links_of(self.items)
         self.keeping = Keeping(self.items)
         self.played: dict[tuple[str, Preference | None], list[tuple[int, Play | Stuck | Dear]]] = {}
         count = len(self.items.sizes)
         self.exhaustive = count <= ALL_LIMITS_UP_TO
-        names = tuple(POLICIES)[: len(POLICIES) if count <= ALL_POLICIES_UP_TO else 2]
-        self.strategies: tuple[Strategy, ...] = tuple([(name, each) for each in (*SPARED, None) for name in names])
+        self.strategies = ALL_STRATEGIES if count <= ALL_STRATEGIES_UP_TO else FEW_STRATEGIES
         self.leaders = len(self.strategies) if self.exhaustive else LEADERS if count <= LARGE else 1
-        self.tries, self.above = (TRIES, ABOVE) if count <= LARGE else (2, 1.0)
+        self.tries, self.above = (TRIES, ABOVE) if count <= LARGE else (1, 1.0)
 
     def within(self, room: int) -> Budgeted | None:
         """Return the cheapest plan found whose arena fits into `room` bytes; None where none was found."""
@@ -284,7 +288,7 @@ class _Search:
                 return known if known.extra <= most else Dear(most)
             if at == limit and (isinstance(known, Stuck) or (isinstance(known, Dear) and known.most >= most)):
                 return known
-        found = play_below(self.items, limit, policy, most, preference)
+        found = play_below(self.items, limit, policy, most, preference, self.links)
         played.append((limit, found))
         if isinstance(found, Play) and found.order not in self.candidates:
             self.candidates[found.order] = _Candidate(found, self.replay.outline(found))
