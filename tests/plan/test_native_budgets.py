@@ -15,12 +15,14 @@ from placement_checks import overlapping_pairs
 from small_graphs import random_inputs
 from training_graphs import chain, cnn, mlp, transformer
 
+import graphad as ga
 from graphad.execute.native.duplication import with_duplicates
 from graphad.execute.native.epilogues import Finished
 from graphad.execute.native.opening import open_all
 from graphad.execute.native.preparing import prepared
 from graphad.execute.native.program import NativeProgram
-from graphad.execute.native.regions import Region
+from graphad.execute.native.regions import OverwritingRegion, Region
+from graphad.execute.reference import Program
 from graphad.ir.errors import MemoryBudgetError
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.node import Node, Value
@@ -68,6 +70,60 @@ def test_a_part_of_a_region_gives_what_the_region_does(graph: Graph) -> None:
             assert np.array_equal(alone, result, equal_nan=alone.dtype.kind == "f")
             assert op.infer(*[types[p] for p in positions]) == (region.body.output_types[k],)
     assert parts
+
+
+def test_a_part_of_a_region_gives_from_its_other_results_what_the_region_does() -> None:
+    """Elements of a row from what the row's reductions gave: on one thread and on two."""
+    parts = 0
+    for region in {node.op for node in prepared(transformer(1)).nodes if isinstance(node.op, Region)}:
+        whole = _alone(region)
+        inputs = inputs_of(whole)
+        results = NativeProgram(plan(whole), {}, 1).run(inputs)
+        for k, result in enumerate(results):
+            others = tuple(other for other in range(len(results)) if other != k)
+            part = region.part((k,), others)
+            if part is None or region.part((k,)) is not None:
+                continue
+            parts += 1
+            assert max(part[1]) >= len(inputs)
+            there = [*inputs, *results]
+            for threads in (1, 2):
+                assert run(plan(_alone(part[0])), [there[p] for p in part[1]], threads) == [result.tobytes()]
+    assert parts >= 3
+
+
+@pytest.mark.parametrize("shape", [(5, 300), (67, 33), (300, 17), (130, 256)])
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_a_region_with_reductions_overwrites_what_it_reads_last(shape: tuple[int, int], axis: int | None) -> None:
+    """Elements of the last pass lie where an operand did; those of a pass before do not: later ones read it again."""
+
+    def last(x: Any, w: Any) -> Any:
+        a = x @ w
+        b = a - np.mean(a, axis, keepdims=True)
+        return (b / np.sqrt(np.sum(b * b, axis, keepdims=True) + 1)) @ w
+
+    def summed(x: Any, w: Any) -> Any:
+        a = np.tanh(np.cumsum(x, 0)) * 3
+        return np.sum(a, axis), a @ w
+
+    def earlier(x: Any, w: Any) -> Any:
+        a = x @ w
+        b = a * a
+        return b @ w, (a - np.sum(b, axis, keepdims=True)) @ w
+
+    rng = np.random.default_rng(0)
+    inputs = [rng.standard_normal(shape), rng.standard_normal((shape[1], shape[1]))]
+    for function, least in ((last, 1), (summed, 1), (earlier, 0)):
+        graph = ga.optimize(ga.trace(function, *inputs))
+        found = plan(prepared(graph))
+        kinds = [type(node.op) for node in found.schedule.nodes if isinstance(node.op, Region)]
+        assert sum(issubclass(kind, OverwritingRegion) for kind in kinds) >= least
+        assert found.lifetimes.in_place >= least
+        expected = [np.asarray(r) for r in Program(plan(graph), {}).run(inputs)]
+        one, two = (NativeProgram(found, {}, threads).run(inputs) for threads in (1, 2))
+        for a, b, c in zip(one, two, expected, strict=True):
+            assert a.tobytes() == b.tobytes()
+            np.testing.assert_allclose(a, c, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(
