@@ -24,6 +24,9 @@ Array = np.ndarray[Any, Any]
 STRONG = 1e6
 """Times that what is to be kept is worth more than what may be either, and that more than what is to be given up."""
 
+TIE = 0.02
+"""Relative difference in cost up to which choices cost the same."""
+
 _SECOND = 1e12
 """Units of a network's edges in a second."""
 
@@ -54,20 +57,22 @@ class _Choice:
     size: int
     seconds: float
 
+    def at(self, price: float) -> float:
+        """Return what it costs at a price in seconds for a byte."""
+        return self.seconds + price * self.size
+
 
 class Keeping:
     """The choices for one list of items, found as they are asked for.
 
     Attributes:
         turn: the item that runs at the fullest moment.
-        busy: bytes of what it makes and reads.
     """
 
     def __init__(self, items: Items) -> None:
         self.items = items
         self.turn = _fullest(items)
         self._there = {self.turn, *items.operands[self.turn]} if items.sizes else set()
-        self.busy = sum([items.sizes[item] for item in self._there])
         count = len(items.sizes)
         reads = {o for item in range(self.turn + 1, count) for o in items.operands[item] if o <= self.turn}
         self._needed = sorted(reads)
@@ -86,8 +91,11 @@ class Keeping:
             key = id(more), id(less)
             if more is less or key in self._adjacent:
                 break
-            between = self._cheapest(max(less.seconds - more.seconds, 0.0) / (more.size - less.size))
-            if less.size < between.size < more.size:
+            price = max(less.seconds - more.seconds, 0.0) / (more.size - less.size)
+            between = self._cheapest(price)
+            # What costs the same at this price may be kept or not: policies choose among it.
+            cheaper = between.at(price) < more.at(price) * (1 - TIE)
+            if cheaper and less.size < between.size < more.size:
                 choices.insert(at, between)
             else:
                 self._adjacent.add(key)

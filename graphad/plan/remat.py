@@ -29,10 +29,10 @@ RUNG = 0.992
 RUNGS = 560
 """Limits there are: the last is a hundredth of what is held without a limit."""
 
-TRIES = 6
+TRIES = 4
 """Limits that are looked at for a budget from the first that fits; one for large graphs."""
 
-ABOVE = 1.04
+ABOVE = 1.03
 """The first limit is at most so many times what is left of the budget: plays keep what may never be wanted again."""
 
 PLACED = 1.02
@@ -56,16 +56,13 @@ HALVINGS = 10
 SMALLEST_PLANNED = 3
 """Plays that are planned for the least memory: those that hold least."""
 
-SPARED = (0.0, 1.0)
-"""Times the bytes that the fullest moment takes that are left when what to keep is chosen, each tried."""
-
 Updates = Mapping[int, int | None]
 
-Strategy = tuple[str, float | None]
-"""The name of a policy, and which of `SPARED` it prefers to keep what is chosen for; None for no preference."""
+Strategy = tuple[str, bool]
+"""The name of a policy, and whether a `Preference` goes before it."""
 
-ALL_STRATEGIES: tuple[Strategy, ...] = tuple((name, spared) for spared in (*SPARED, None) for name in POLICIES)
-FEW_STRATEGIES: tuple[Strategy, ...] = (("by size", 0.0), ("steep", None))
+ALL_STRATEGIES: tuple[Strategy, ...] = tuple((name, prefers) for prefers in (True, False) for name in POLICIES)
+FEW_STRATEGIES: tuple[Strategy, ...] = (("by size", True), ("steep", False))
 
 
 @frozen(slots=True, eq=False)
@@ -256,7 +253,7 @@ class _Search:
         for limit in self._limits(room):
             costs: dict[float, Strategy] = {}  # of equal plays one
             for each in left:
-                found = self._at(limit, each, DEAR * best.seconds if best else np.inf)
+                found = self._at(limit, each, DEAR * min([*costs, best.seconds if best else np.inf]))
                 if isinstance(found, Play):
                     misses[each] = 0
                     costs.setdefault(found.extra, each)
@@ -272,16 +269,19 @@ class _Search:
         return best
 
     def _limits(self, room: int) -> list[int]:
-        """Return the limits for a room: the first that is not above it, then those above, then those below."""
+        """Return the limits for a room: the first that is not above it, then those above, then those below.
+
+        Where a budget does not look at all limits below it, the first is the room itself.
+        """
         limits = [int(self.start.arena_bytes * RUNG**rung) for rung in range(RUNGS)]
         above = [limit for limit in limits if room < limit <= room * self.above]
         below = [limit for limit in limits if limit <= room]
-        return [*below[:1], *above, *below[1:]]
+        return [*below[:1], *above, *below[1:]] if self.exhaustive else [room, *above, *below]
 
     def _at(self, limit: int, strategy: Strategy, most: float) -> Play | Stuck | Dear:
         """Play a strategy within a limit, where no play is known that is the same."""
-        policy, spared = strategy
-        preference = None if spared is None else self.keeping.preference(limit - int(spared * self.keeping.busy))
+        policy, prefers = strategy
+        preference = self.keeping.preference(limit) if prefers else None
         played = self.played.setdefault((policy, preference), [])
         for at, known in played:
             if isinstance(known, Play) and known.held <= limit <= at:
@@ -319,7 +319,7 @@ class _Search:
         low, high = 0, self.start.arena_bytes
         for _ in range(HALVINGS):
             middle = (low + high) // 2
-            found = [self._at(middle, (name, None), np.inf) for name in tuple(POLICIES)[:2]]
+            found = [self._at(middle, (name, False), np.inf) for name in tuple(POLICIES)[:2]]
             held = [play.held for play in found if isinstance(play, Play)]
             low, high = (low, min(held)) if held else (middle, high)
         by_live = sorted(self.candidates.values(), key=lambda each: each.outline.live)
