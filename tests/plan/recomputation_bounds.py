@@ -22,7 +22,7 @@ def least_again(graph: Graph, room: int, turns: Iterable[Node]) -> float:
     among the bytes that are held, beside what the turn reads and makes, or is made again. The least that this costs,
     whatever the order and however steps are grouped, is at least what a relaxation costs in which a price is paid for
     each byte and the room's worth is given back (Lagrange); the cheapest choice at a price is a minimum cut. Products
-    run as wholes; all else is made again for nothing.
+    run as wholes, views lie where what they view does, and all else is made again for nothing.
     """
     return max([_least_again_after(graph, room, turn) for turn in turns], default=0.0)
 

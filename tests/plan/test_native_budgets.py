@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("llvmlite")
 sys.path.insert(0, str(Path(__file__).parent))
 from placement_checks import overlapping_pairs
+from recomputation_bounds import least_again
 from small_graphs import random_inputs
 from training_graphs import chain, cnn, mlp, transformer
 
@@ -184,10 +185,10 @@ def _alone(op: Op) -> Graph:
 
 def test_a_cnn_gives_up_the_masks_of_its_activations() -> None:
     native = prepared(cnn(batch=32))
-    assert smallest(native) < 0.83 * plan(native).peak_bytes
+    assert smallest(native) < 0.75 * plan(native).peak_bytes
 
 
-@pytest.mark.parametrize(("budget", "most"), [(134_000_000, 0.05), (80_000_000, 0.16)])
+@pytest.mark.parametrize(("budget", "most"), [(134_000_000, 0.01), (80_000_000, 0.12)])
 def test_a_transformer_of_eight_blocks_costs_few_operations(budget: int, most: float) -> None:
     """Within bytes, not shares of the unlimited peak: what lowers that would make its shares harder to keep."""
     native = prepared(transformer(8, d=256, heads=4, seq=128, batch=8, vocab=1000))
@@ -197,7 +198,26 @@ def test_a_transformer_of_eight_blocks_costs_few_operations(budget: int, most: f
     assert found.flops <= most * total
 
 
-@pytest.mark.xfail(reason="the peak without a budget leaves out what is cheap to leave out already", strict=True)
+@pytest.mark.parametrize(("share", "most"), [(0.5, 0.0715), (0.3, 0.181)])
+def test_a_transformer_of_eight_blocks_costs_little_more_than_any_plan_must(share: float, most: float) -> None:
+    """Shares of the peak without a budget, which leaves out already what is cheap to leave out.
+
+    What is asked of this graph elsewhere, 5 % more operations in half its peak and 15 % in 30 %, no plan reaches.
+    """
+    graph = transformer(8, d=256, heads=4, seq=128, batch=8, vocab=1000)
+    native = prepared(graph)
+    free = plan(native)
+    budget = int(share * free.peak_bytes)
+    found = within(native, None, None, budget)
+    total = sum(int(n.op.flops(n.input_types, n.types)) for n in free.schedule.nodes if not n.op.view)
+    assert found.flops <= most * total
+    opened = open_all(graph)
+    turns = [node for node in opened.nodes if node.op.name == "matmul" and node.role == "backward"][:1]
+    least = least_again(opened, budget - free.result_bytes, turns)
+    assert {0.5: 0.06, 0.3: 0.17}[share] * total < least <= found.flops <= 1.15 * least
+
+
+@pytest.mark.xfail(reason="no plan can: 6.2 % and 17.2 % are bounds, 7.0 % and 18.0 % are found", strict=True)
 @pytest.mark.parametrize(("share", "most"), [(0.5, 0.05), (0.3, 0.15)])
 def test_a_transformer_of_eight_blocks_costs_few_operations_in_shares(share: float, most: float) -> None:
     native = prepared(transformer(8, d=256, heads=4, seq=128, batch=8, vocab=1000))
