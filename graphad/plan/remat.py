@@ -33,7 +33,7 @@ TRIES = 4
 """Limits that are looked at for a budget from the first that fits; one for large graphs."""
 
 ABOVE = 1.03
-"""The first limit is at most so many times what is left of the budget: plays keep what may never be wanted again."""
+"""Limits are at most so many times what is left of the budget: plays keep what may never be wanted again."""
 
 PLACED = 1.02
 """A play is planned where it holds at most so many times the room there is: its order may still get better."""
@@ -253,7 +253,8 @@ class _Search:
         for limit in self._limits(room):
             costs: dict[float, Strategy] = {}  # of equal plays one
             for each in left:
-                found = self._at(limit, each, DEAR * min([*costs, best.seconds if best else np.inf]))
+                rivals = [] if self.exhaustive else list(costs)
+                found = self._at(limit, each, DEAR * min([*rivals, best.seconds if best else np.inf]))
                 if isinstance(found, Play):
                     misses[each] = 0
                     costs.setdefault(found.extra, each)
