@@ -6,6 +6,7 @@ becomes: kernels that machine code walks through, thread by thread, or a call in
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
@@ -85,6 +86,7 @@ class Step:
         read, written: the buffers it is given.
         nanoseconds: what it should take on one thread.
         node: what it comes from.
+        share: of the node's work.
         heeds: it writes state, so that it must not run where a guard has condemned the run.
     """
 
@@ -93,6 +95,7 @@ class Step:
     written: tuple[Place, ...]
     nanoseconds: float
     node: Node
+    share: float
     heeds: bool = False
 
 
@@ -190,11 +193,12 @@ class NativeProgram(Program):
         axes = separate_batches(arrays[:-1], arrays[-1]) if arrays[-1].size else 0
         if not axes or product_of(*[x[(0,) * axes] for x in arrays]) is None:
             return False
-        for index in np.ndindex(*arrays[-1].shape[:axes]):
+        stacks = arrays[-1].shape[:axes]
+        for index in np.ndindex(*stacks):
             parts = [self._part(x, index) for x in (*operands, out)]
             found = lowered(self.module, node, *self._templates_of(parts))
             assert found is not None
-            self._add_native(found, node, parts[:-1], parts[-1:])
+            self._add_native(found, node, parts[:-1], parts[-1:], 1 / math.prod(stacks))
         self._bound[Value(node, 0)] = out
         return True
 
@@ -216,8 +220,14 @@ class NativeProgram(Program):
             self._bound[Value(node, 0)] = outs[0]
 
     def _add_native(
-        self, found: Lowered, node: Node, operands: Sequence[Array | int], outs: Sequence[Array | int]
+        self,
+        found: Lowered,
+        node: Node,
+        operands: Sequence[Array | int],
+        outs: Sequence[Array | int],
+        part: float = 1.0,
     ) -> None:
+        """Add the kernels that compute a node, or this part of it."""
         read = tuple(map(self._place, operands))
         written = tuple(map(self._place, outs))
         if found.workspace:
@@ -228,7 +238,7 @@ class NativeProgram(Program):
         if isinstance(node.op, Guard):
             written = (*written, *map(self._place, (self._verdicts.finding(node), self._verdicts.condemned())))
         for kernel, share in zip(found.kernels, found.shares, strict=True):
-            self.order.append(Step(kernel, read, written, found.nanoseconds * share, node, heeds))
+            self.order.append(Step(kernel, read, written, found.nanoseconds * share, node, share * part, heeds))
 
     def _add(self, node: Node, function: Callable[..., Any], arguments: list[Any]) -> None:
         if function is np.copyto:
