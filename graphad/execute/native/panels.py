@@ -26,6 +26,10 @@ from graphad.execute.native.register_tiles import Tile, View, advance, product_t
 FIRST_LEVEL = 28 * 1024
 """Bytes of a panel and of the rows of a tile together: most of a first-level cache of 32 KiB."""
 
+BEYOND_FIRST_LEVEL = 60 * 1024
+"""The same for tiles of 64-byte vectors: they read two vectors of the panel in the time of 24 sums, for which the
+second-level cache is quick enough, and longer blocks of terms pass over C less often."""
+
 SECOND_LEVEL = 256 * 1024
 """Bytes of a block of A: half of a second-level cache of 512 KiB."""
 
@@ -43,6 +47,9 @@ PACKED_AT_ONCE = 128 * 1024
 
 SHORT_ROWS = 1024
 """Bytes of the rows of A up to which the processor does not foresee by itself what a tile reads next."""
+
+MOST_FETCHED = 6
+"""Rows that are fetched at once: the addresses of more, beside those being read, do not fit the machine's registers."""
 
 FEW_UNITS = 16
 """With fewer panels than this, the rows are cut into smaller blocks, so that there is something to share."""
@@ -105,7 +112,8 @@ def choose_cut(p: Product, vector_bytes: int, split_terms: bool = True) -> Cut:
         rows, vectors = (12 if registers == 32 else 6), 2
     else:
         rows, vectors = best_tile(max(p.m, 1), max(p.n, 1), lanes, registers)
-    most = FIRST_LEVEL // ((rows + lanes * vectors) * item)
+    room = BEYOND_FIRST_LEVEL if registers == 32 else FIRST_LEVEL
+    most = room // ((rows + lanes * vectors) * item)
     terms = p.k if in_line(p) or not split_terms else even_share(p.k, most, 8)
     panels = -(-p.n // (lanes * vectors))
     pieces = max(FEW_UNITS // max(panels * p.batch, 1), 1)
@@ -120,7 +128,8 @@ def choose_cut(p: Product, vector_bytes: int, split_terms: bool = True) -> Cut:
     reuse = -(-min(p.m, block) // rows)
     packs_b = not (p.strides_b[2] == 1 or p.n == 1) or reuse > 2
     packs_a = not in_line(p) and panels >= (MANY_PANELS if p.strides_a[2] == 1 else SOME_PANELS)
-    fetches = not packs_a and p.strides_a[2] == 1 and p.k <= terms and p.k * item <= SHORT_ROWS
+    short = p.strides_a[2] == 1 and p.k <= terms and p.k * item <= SHORT_ROWS
+    fetches = short and not packs_a and rows <= MOST_FETCHED
     return Cut(lanes, rows, lanes * vectors, terms, block, chunk, group, packs_a, packs_b, fetches)
 
 

@@ -54,6 +54,7 @@ def test_the_sums_wait_in_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a small cache the terms come in blocks."""
     share_everything(monkeypatch)
     monkeypatch.setattr(panels, "FIRST_LEVEL", 4096)
+    monkeypatch.setattr(panels, "BEYOND_FIRST_LEVEL", 4096)
     given = array(70, 400), array(400, 90), array(90)
     check(layer, *given)
     check(lambda x, w, b: (x @ w > b, np.tanh(x @ w)), *given)

@@ -237,6 +237,7 @@ def test_other_vector_widths(vector_bytes: int) -> None:
 def test_blocks_of_terms_chunks_of_rows_and_groups_of_panels(monkeypatch: pytest.MonkeyPatch) -> None:
     """With small caches a small product goes through every loop of a large one."""
     monkeypatch.setattr(panels, "FIRST_LEVEL", 4096)
+    monkeypatch.setattr(panels, "BEYOND_FIRST_LEVEL", 4096)
     monkeypatch.setattr(panels, "SECOND_LEVEL", 8192)
     monkeypatch.setattr(panels, "PACKED", 8192)
     monkeypatch.setattr(panels, "MANY_PANELS", 5)
@@ -296,6 +297,7 @@ def test_epilogues(sizes: tuple[int, int, int, int], dtype: type, split: bool, m
     """Sums wait in a result of their kind where there is one; the operands may be the same along an axis."""
     if split:
         monkeypatch.setattr(panels, "FIRST_LEVEL", 4096)
+        monkeypatch.setattr(panels, "BEYOND_FIRST_LEVEL", 4096)
         monkeypatch.setattr(panels, "SECOND_LEVEL", 8192)
     case = make_case(*sizes, dtype, alpha=-0.5, beta=1.0, separate="rows")
     plain = make_case(*sizes, dtype, ("columns", "rows", "rows"))
