@@ -36,7 +36,8 @@ class Memory:
     """What an Executable needs, in bytes: `arena`, `scratch` and `state` are held, `results` are made by each call.
 
     `lower_bound` is the most arena bytes live at once; `inputs` belong to the caller, `constants` to the graph.
-    `scratch` is the workspace of machine code, 0 until it is compiled; `budget` is what `memory=` allowed.
+    `scratch` is the workspace of machine code, once it is compiled, and what NumPy allocates inside an op; `budget`
+    is what `memory=` allowed.
     """
 
     arena: int

@@ -9,6 +9,7 @@ the lower-case functions of `graphad.ops`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -59,6 +60,8 @@ class Op:
     """`in_place` is true of each output, in buffers of their own: all operands are read at k before any is written."""
     allocates: ClassVar[bool] = True
     """`evaluate_into` needs temporaries of its own."""
+    copies: ClassVar[float] = 3.0
+    """How many times the bytes of operands and results these take at most, together."""
     may_raise: ClassVar[bool] = False
     """`evaluate` refuses some values at run time (a singular matrix). `evaluate_into` does so before it writes."""
     samples: ClassVar[tuple[Sample, ...]] = ()
@@ -94,6 +97,16 @@ class Op:
         results = self.evaluate(*operands)
         for target, result in zip(out, results if isinstance(results, tuple) else (results,), strict=True):
             np.copyto(target, result, casting="no")
+
+    def temporaries(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> int:
+        """Return the most bytes that `evaluate_into` allocates at once, for static types; some kilobytes are not
+        counted.
+        """
+        if self.view:
+            return sum([int(t.nbytes) for t in results])  # a copy, where no view can be had
+        if not self.allocates:
+            return 0
+        return math.ceil(self.copies * sum([int(t.nbytes) for t in (*operands, *results)]))
 
     def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """Pull cotangents of the results back to the operands (None: no gradient flows)."""

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from graphad.ops.convolution import conv
     from graphad.ops.creation import full, iota, ones, zeros
     from graphad.ops.cumulative import cumsum, exclusive_prod
+    from graphad.ops.error_functions import erf, erfc
     from graphad.ops.fourier import fft, half_spectrum, irfft, rfft
     from graphad.ops.fused import Fused
     from graphad.ops.indexing import gather, scatter_add, scatter_set
@@ -97,8 +98,6 @@ if TYPE_CHECKING:
         cos,
         cosh,
         deg2rad,
-        erf,
-        erfc,
         exp,
         exp2,
         expit,
@@ -129,6 +128,7 @@ _NAMES = {
     "convolution": "conv",
     "creation": "full iota ones zeros",
     "cumulative": "cumsum exclusive_prod",
+    "error_functions": "erf erfc",
     "fourier": "fft half_spectrum irfft rfft",
     "fused": "Fused",
     "indexing": "gather scatter_add scatter_set",
@@ -141,7 +141,7 @@ _NAMES = {
     "slicing": "pad slice_ update_slice",
     "sorting": "argpartition argsort searchsorted sort take_along",
     "transcendental":
-        "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cos cosh deg2rad erf erfc exp exp2 expit expm1 log "
+        "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cos cosh deg2rad exp exp2 expit expm1 log "
         "log1p log2 log10 logaddexp logaddexp2 rad2deg sin sinh tan tanh",
 }
 # fmt: on

@@ -270,7 +270,7 @@ class All(Reduction, General):
 class ExtremePosition(General, abstract=True):
     """ArgMax and ArgMin: the first of equal elements; the first NaN, where there is one."""
 
-    may_raise = False
+    may_raise, copies = False, 1.1
 
     axis: int
 

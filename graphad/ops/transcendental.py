@@ -1,4 +1,4 @@
-"""Elementwise exponentials, logarithms, trigonometric, hyperbolic and error functions.
+"""Elementwise exponentials, logarithms, trigonometric and hyperbolic functions.
 
 Value and partial of each in two lines; `partials(x, y)` reads y, the result, where that is cheaper than x.
 """
@@ -301,44 +301,6 @@ class Expit(Elementwise):
         return (y * (1 - y),)
 
 
-_erf = np.frompyfunc(math.erf, 1, 1)
-_erfc = np.frompyfunc(math.erfc, 1, 1)
-
-
-class Erf(Elementwise):
-    """y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x (the C library's erf, computed in double)."""
-
-    cost, in_place, allocates = 20, False, True
-    samples = (sample(real(3, 4)), sample(real(3, dtype="float32")))
-
-    def evaluate(self, *operands: Array) -> Array:
-        (x,) = operands
-        return np.asarray(_erf(x)).astype(x.dtype)
-
-    def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
-        np.copyto(out[0], self.evaluate(*operands))
-
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
-        return (2 / math.sqrt(math.pi) * exp(-x * x),)
-
-
-class Erfc(Elementwise):
-    """y = 1 - erf(x), accurate for large x (the C library's erfc, computed in double)."""
-
-    cost, in_place, allocates = 20, False, True
-    samples = (sample(real(3, 4)), sample(real(3, dtype="float32")))
-
-    def evaluate(self, *operands: Array) -> Array:
-        (x,) = operands
-        return np.asarray(_erfc(x)).astype(x.dtype)
-
-    def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
-        np.copyto(out[0], self.evaluate(*operands))
-
-    def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
-        return (-2 / math.sqrt(math.pi) * exp(-x * x),)
-
-
 exp = function_of(Exp)
 exp2 = function_of(Exp2)
 expm1 = function_of(Expm1)
@@ -364,5 +326,3 @@ arctan2 = function_of(Arctan2)
 logaddexp = function_of(Logaddexp)
 logaddexp2 = function_of(Logaddexp2)
 expit = function_of(Expit)
-erf = function_of(Erf)
-erfc = function_of(Erfc)

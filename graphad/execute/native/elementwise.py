@@ -34,7 +34,7 @@ from graphad.execute.native.maths import (
 )
 from graphad.ir.op import Op
 from graphad.ir.types import DTYPE_NAMES, DType
-from graphad.ops import arithmetic, comparison, selection, special, transcendental
+from graphad.ops import arithmetic, comparison, error_functions, selection, special, transcendental
 from graphad.ops import normal as normal_ops
 from graphad.ops.cast import Cast
 
@@ -232,7 +232,7 @@ _rows("f", 30, {transcendental.Arctan: inverse_trigonometric.arctan, transcenden
 _rows("f", 30, {transcendental.Sinh: hyperbolic.sinh, transcendental.Cosh: hyperbolic.cosh})
 _rows("f", 40, {transcendental.Arcsinh: hyperbolic.arcsinh, transcendental.Arccosh: hyperbolic.arccosh})
 _rows("f", 40, {transcendental.Arctanh: hyperbolic.arctanh})
-_rows("f", 60, {transcendental.Erf: error_function.erf, transcendental.Erfc: error_function.erfc})
+_rows("f", 60, {error_functions.Erf: error_function.erf, error_functions.Erfc: error_function.erfc})
 _rows("f", 40, {special.Logit: logarithm.logit, special.Xlogy: logarithm.xlogy})
 _rows("f", 50, {special.Xlog1py: logarithm.xlog1py, special.RelEntr: logarithm.rel_entr})
 _rows("f", 90, {special.Gammaln: gamma.gammaln, special.Gamma: gamma.gamma, special.Digamma: gamma.digamma})

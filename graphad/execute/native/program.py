@@ -418,8 +418,9 @@ class NativeProgram(Program):
 
     @property
     def scratch_bytes(self) -> int:
-        """Return the bytes of workspace that are held beside the arena."""
-        return int(self._steps.scratch.nbytes) + sum(int(x.nbytes) for x in self._kept)
+        """Return the bytes of workspace that are held beside the arena, and of temporaries of host steps."""
+        held = int(self._steps.scratch.nbytes) + sum(int(x.nbytes) for x in self._kept)
+        return held + super().scratch_bytes
 
     def timed(self, inputs: Sequence[Array], repeats: int) -> list[list[float]]:
         """Run the steps one by one on the arguments of a call, several times; returns the seconds of each.
