@@ -22,10 +22,11 @@ def report(plan: Plan, executor: str = "reference", budget: int | None = None) -
     counts = stats(plan.graph)
     found = plan.lifetimes
     hosts = sum(1 for node in found.steps if node.op.allocates and not node.op.view)
+    apart = f", {hosts:,} with temporaries of their own" if executor == "reference" else ""
     excess = plan.arena_bytes / plan.lower_bound_bytes - 1 if plan.lower_bound_bytes else 0.0
     lines = [
         f"executable {plan.graph.name} ({EXECUTORS[executor]})",
-        f"  steps          {len(found.steps):,}: {found.in_place:,} in place, {hosts:,} with temporaries of their own",
+        f"  steps          {len(found.steps):,}: {found.in_place:,} in place{apart}",
         f"  ops            {', '.join(f'{name} {times}' for name, times in counts.by_op.items()) or 'none'}",
         f"  FLOPs          {counts.flops:,}",
         f"  bytes moved    {counts.bytes_moved:,}",
