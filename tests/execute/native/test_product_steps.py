@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from both_executors import check, share_everything
 
 import graphad as ga
-from graphad.execute.native import panels
+from graphad.execute.native import product_cut
 from graphad.execute.native.epilogues import Finished
 from graphad.execute.native.preparing import prepared
 from graphad.ir.leaf import Constant
@@ -53,7 +53,7 @@ def test_a_layer_is_one_step(dtype: type, monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_sums_wait_in_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a small cache the terms come in blocks."""
     share_everything(monkeypatch)
-    monkeypatch.setattr(panels, "FIRST_LEVEL", 4096)
+    monkeypatch.setattr(product_cut, "FIRST_LEVEL", 4096)
     given = array(70, 400), array(400, 90), array(90)
     check(layer, *given)
     check(lambda x, w, b: (x @ w > b, np.tanh(x @ w)), *given)
