@@ -14,7 +14,7 @@ from functools import partial
 from graphad.execute.native.code import Module
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer, size
 from graphad.execute.native.lanes import Lanes, constant, load, store
-from graphad.execute.native.microkernel import Rows, Update, either, finish, going_down
+from graphad.execute.native.microkernel import Rows, Step, Update, either, finish, going_down
 from graphad.execute.native.packing import Strip, order_of, pack, transposed
 from graphad.execute.native.product_cut import FIXED_UP_TO
 from graphad.execute.native.product_spec import Product
@@ -31,6 +31,9 @@ from graphad.execute.native.register_tiles import (
 
 PARTIAL_SUMS = 8
 """Vectors of sums that hide the latency of fused multiply-add on two units."""
+
+STRAIGHT = 8
+"""Vectors of terms up to which the sums of many rows are written without a loop, for their very number."""
 
 WORTH_A_SHARE = 4096
 """Multiplications in a unit of the parallel axis, at least."""
@@ -58,9 +61,19 @@ class Writer:
         self.lanes = vector_bytes // item
         self.fixed = p.m * p.n * p.k <= FIXED_UP_TO
         self.height = min(p.m, self.lanes)
+        vectors = -(-p.k // self.lanes)
+        self.straight = vectors <= STRAIGHT and (self.fixed or self.height == self.lanes)
+        self.low = p.m % self.lanes if self.fixed else max(self.lanes // 4, 1)
         tiles = max(WORTH_A_SHARE // max(self.lanes * p.n * p.k, 1), 1)
         block = tiles * self.lanes
-        self.values = {"m": p.m, "k": p.k, "block": block, "blocks": -(-p.m // block)}
+        left = p.m % self.height if p.m else 0
+        self.values = {
+            "m": p.m,
+            "k": p.k,
+            "block": block,
+            "blocks": -(-p.m // block),
+            "low": left,
+        }
         for letter, strides in p.strides().items():
             self.values |= {f"{letter}{axis}": stride for axis, stride in enumerate(strides)}
         self.packs_b = p.strides_b[1] != 1
@@ -78,7 +91,8 @@ class Writer:
         if self.fixed:
             return f"{p.name('dots')}_{places}"
         separate = "_from" if len(p.buffers) == 4 else ""
-        return f"dots_{p.kind}_{self.height}x{p.n}_{self.lanes}_{p.stride_classes}_{p.numbers}_{places}{separate}"
+        sizes = f"{self.height}x{p.n}" + f"x{p.k}" * self.straight
+        return f"dots_{p.kind}_{sizes}_{self.lanes}_{p.stride_classes}_{p.numbers}_{places}{separate}"
 
     def write(self) -> None:
         """Write the loop over blocks of rows."""
@@ -119,81 +133,106 @@ class Writer:
             source = advance(code, p.kind, b.address, str(column), b.column)
             target = advance(code, p.kind, "%scratch", str(column), k)
             strip = Strip(p.kind, 1, 1, 1, order_of(2, p.strides_b[1], 1))
-            pack(code, strip, source, ("1", b.row), k, target, "1")
+            pack(code, strip, source, ("1", b.row), k, target)
         return View("%scratch", "1", k)
 
     def rows(self, block: str, a: View, b: View, c: View, old: View | None) -> None:
-        """Write one block of rows, tile by tile; the last tile of all may compute some rows again."""
-        p, code, height = self.p, self.code, str(self.height)
-        row, rows = "0", height
-        if self.height == self.lanes:
-            row = product_text(code, block, self.sizes["block"])
-            rows = smaller(code, difference_text(code, self.sizes["m"], row), self.sizes["block"])
-        with going_down(code, Tile(p.kind, self.height, 1, 1), rows) as step:
-            first = code.value(f"add i64 {row}, {step.first}")
-            self.tile(first, step.skip, a, b, c, old)
+        """Write one block of rows: high tiles, then low ones. The last one may compute some rows again."""
+        code = self.code
+        if self.height < self.lanes:
+            self.tile(self.height, Step("0", "0", "0"), "0", a, b, c, old)
+            return
+        row = product_text(code, block, self.sizes["block"])
+        below = difference_text(code, self.sizes["m"], row)
+        rows = smaller(code, below, self.sizes["block"])
+        low = self.sizes["low"]
+        if rows != below:
+            low = code.value(f"select i1 {code.value(f'icmp eq i64 {rows}, {below}')}, i64 {low}, i64 0")
+        high = difference_text(code, rows, low)
+        with code.loop("0", high, self.lanes) as first:
+            self.tile(self.lanes, Step(first, "0", first), row, a, b, c, old)
+        if self.low:
+            row = code.value(f"add i64 {row}, {high}")
+            with going_down(code, Tile(self.p.kind, self.low, 1, 1), low) as step:
+                self.tile(self.low, step, row, a, b, c, old)
 
-    def tile(self, row: str, skip: str, a: View, b: View, c: View, old: View | None) -> None:
-        """Write the sums of some rows with every column."""
-        p, code = self.p, self.code
-        a, c = a.at(code, p.kind, row, "0"), c.at(code, p.kind, row, "0")
-        old = None if old is None else old.at(code, p.kind, row, "0")
+    def tile(self, height: int, step: Step, row: str, a: View, b: View, c: View, old: View | None) -> None:
+        """Write the sums of the rows of a tile, counted from a row on, with every column."""
+        p, code, skip = self.p, self.code, step.skip
+        first = row if step.first == "0" else code.value(f"add i64 {row}, {step.first}")
+        a, c = a.at(code, p.kind, first, "0"), c.at(code, p.kind, first, "0")
+        old = None if old is None else old.at(code, p.kind, first, "0")
+        rows = Rows(code, Tile(p.kind, height, 1, self.lanes), a)
+        addresses = rows.at(a.address) if self.straight else []
         for column in range(p.n):
             x = advance(code, p.kind, b.address, str(column), b.column)
             here = c.at(code, p.kind, "0", str(column))
             there = None if old is None else old.at(code, p.kind, "0", str(column))
-            sums = self.sums(a, x)
+            sums = self.straight_sums(addresses, x) if self.straight else self.looped_sums(rows, a.address, x)
             if skip == "0":
-                self.finish(self.height, sums, here, there)
+                self.finish(height, sums, here, there)
                 continue
-            whole = code.value(f"icmp eq i64 {skip}, 0")
             either(
-                code, whole, partial(self.finish, self.height, sums, here, there),
-                partial(self.finish_some, skip, sums, here, there),
+                code, code.value(f"icmp eq i64 {skip}, 0"),
+                partial(self.finish, height, sums, here, there),
+                partial(self.finish_some, height, skip, sums, here, there),
             )  # fmt: skip
 
-    def sums(self, a: View, x: str) -> Lanes:
-        """Write the sums of a tile's rows with one column; returns one lane for each."""
+    def no_sums(self, height: int) -> list[list[Lanes]]:
+        """Return the vectors of partial sums of some rows, zero: as many as hide what an addition takes."""
+        zero = constant(self.code, self.p.kind, 0.0, self.lanes)
+        return [[zero] * max(PARTIAL_SUMS // height, 1) for _ in range(height)]
+
+    def add(self, sums: list[list[Lanes]], rows: Sequence[str], x: str, number: int, count: int | str) -> None:
+        """Write the products of the next vector of terms: `count` of each row and of a column."""
+        code, kind, lanes = self.code, self.p.kind, self.lanes
+        factor = load_lanes(code, kind, lanes, x, count)
+        for line, row in zip(sums, rows, strict=True):
+            k = number % len(line)
+            line[k] = load_lanes(code, kind, lanes, row, count).fma(factor, line[k])
+
+    def straight_sums(self, rows: Sequence[str], x: str) -> Lanes:
+        """Write the sums of rows with one column, for this number of terms; returns one lane for each."""
+        p, lanes = self.p, self.lanes
+        sums = self.no_sums(len(rows))
+        for number, term in enumerate(range(0, p.k, lanes)):
+            *here, factors = (advance(self.code, p.kind, start, str(term), "1") for start in (*rows, x))
+            self.add(sums, here, factors, number, min(lanes, p.k - term))
+        return self.joined(sums)
+
+    def looped_sums(self, rows: Rows, a: str, x: str) -> Lanes:
+        """Write the sums of rows, the first of which is at `a`, with one column; returns one lane for each."""
         p, code, lanes, k = self.p, self.code, self.lanes, self.sizes["k"]
-        many = max(PARTIAL_SUMS // self.height, 1)
-        step = many * lanes
-        zero = constant(code, p.kind, 0.0, lanes)
-        rows = Rows(code, Tile(p.kind, self.height, 1, lanes), a)
-        sums = [[zero] * many for _ in range(self.height)]
-
-        def add(at: str, number: int, count: int | str) -> None:
-            factor = load_lanes(code, p.kind, lanes, advance(code, p.kind, x, at, "1"), count)
-            for i, address in enumerate(rows.at(advance(code, p.kind, a.address, at, "1"))):
-                sums[i][number] = load_lanes(code, p.kind, lanes, address, count).fma(factor, sums[i][number])
-
-        if self.fixed and p.k // step <= 4:
-            for term in range(0, p.k, lanes):
-                add(str(term), term // lanes % many, min(lanes, p.k - term))
-            return self.joined(sums)
-        slots = [[code.slot(zero.type) for _ in line] for line in sums]
+        sums = self.no_sums(rows.tile.rows)
+        slots = [[code.slot(value.type) for value in line] for line in sums]
 
         def keep() -> None:
             for line, values in zip(slots, sums, strict=True):
                 for slot, value in zip(line, values, strict=True):
                     store(value, slot)
 
+        def add(term: str, number: int, count: int | str) -> None:
+            from_a, from_x = (advance(code, p.kind, start, term, "1") for start in (a, x))
+            self.add(sums, rows.at(from_a), from_x, number, count)
+
         def take() -> None:
             sums[:] = [[load(code, p.kind, slot, lanes) for slot in line] for line in slots]
 
         keep()
+        together = max(len(sums[0]), 2)
+        step = together * lanes
         whole = code.value(f"and i64 {k}, {-step}")
         with code.loop("0", whole, step) as term:
             take()
-            for number in range(many):
+            for number in range(together):
                 add(code.value(f"add i64 {term}, {number * lanes}"), number, lanes)
             keep()
-        for number in range(many):
+        for number in range(together):
             term = code.value(f"add i64 {whole}, {number * lanes}")
-            left = difference_text(code, k, term)
+            left = code.value(f"sub i64 {k}, {term}")
             with code.when(code.value(f"icmp sgt i64 {left}, 0")):
                 take()
-                count = smaller(code, left, str(lanes))
-                add(term, number, code.value(f"trunc i64 {count} to i32"))
+                add(term, number, code.value(f"trunc i64 {smaller(code, left, str(lanes))} to i32"))
                 keep()
         take()
         return self.joined(sums)
@@ -201,7 +240,7 @@ class Writer:
     def joined(self, sums: Sequence[Sequence[Lanes]]) -> Lanes:
         """Write the sum of the vectors and lanes of each row; returns one lane for each."""
         zero = constant(self.code, self.p.kind, 0.0, self.lanes)
-        return added(transposed([added(line) for line in sums] + [zero] * (self.lanes - self.height)))
+        return added(transposed([added(line) for line in sums] + [zero] * (self.lanes - len(sums))))
 
     def finish(self, rows: int, sums: Lanes, c: View, old: View | None) -> None:
         """Write what becomes of the sums of a column, as if it were a row of a tile."""
@@ -210,12 +249,12 @@ class Writer:
         addend = None if old is None else View(old.address, "0", old.row)
         finish(self.code, tile, sums, View(c.address, "0", c.row), 0, 0, Update(p.alpha, p.beta, addend))
 
-    def finish_some(self, skip: str, sums: Lanes, c: View, old: View | None) -> None:
+    def finish_some(self, height: int, skip: str, sums: Lanes, c: View, old: View | None) -> None:
         """Write the same for the rows from one on."""
         p, code = self.p, self.code
         slot = code.slot(sums.type)
         store(sums, slot)
-        with code.loop(skip, str(self.height)) as row:
+        with code.loop(skip, str(height)) as row:
             one = load(code, p.kind, advance(code, p.kind, slot, row, "1"))
             here = c.at(code, p.kind, row, "0")
             self.finish(1, one, here, None if old is None else old.at(code, p.kind, row, "0"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.lanes import Lanes, constant, element_type, load, store
-from graphad.execute.native.register_tiles import advance, smaller
+from graphad.execute.native.register_tiles import advance
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def order_of(line_stride: int, term_stride: int, count: int) -> str:
 
 PARAMETERS = (
     ("ptr", "source"), ("i64", "line_stride"), ("i64", "term_stride"), ("i64", "terms"),
-    ("ptr", "target"), ("i64", "lines"), ("i64", "step"),
+    ("ptr", "target"), ("i64", "strips"), ("i64", "step"),
 )  # fmt: skip
 
 TOGETHER = 8
@@ -61,7 +61,7 @@ def pack(
     strides: tuple[str, str],
     terms: str,
     target: str,
-    lines: str,
+    strips: str = "1",
     step: str = "0",
 ) -> None:
     """Call the function that packs strips, entering it into the module unless it is there.
@@ -72,13 +72,12 @@ def pack(
         source, target: texts of addresses.
         strides: texts of the strides of lines and terms, in elements.
         terms: text of the number of terms.
-        lines: text of how many lines, in strips side by side. Where they are no multiple of a strip's, the last strip
-            begins earlier, be it before the first line.
+        strips: text of how many strips, side by side in the source.
         step: text of the elements from one packed strip to the next.
     """
     if not code.module.has(strip.name):
         Writer(code.module, strip).write()
-    given = (source, *strides, terms, target, lines, step)
+    given = (source, *strides, terms, target, strips, step)
     code.call("void", strip.name, [(type_, text) for (type_, _), text in zip(PARAMETERS, given, strict=True)])
 
 
@@ -88,21 +87,21 @@ class Writer:
     def __init__(self, module: Module, strip: Strip) -> None:
         self.strip = strip
         self.code = module.function(strip.name, "void", PARAMETERS, "nounwind noinline optsize")
-        self.from_ = self.to = self.strips = ""
+        self.from_ = self.to = ""
 
     def write(self) -> None:
         """Write the whole function."""
         code, strip = self.code, self.strip
-        up = code.value(f"add i64 %lines, {strip.count - 1}")
-        self.strips = code.value(f"udiv i64 {up}, {strip.count}")
         if strip.order == "lines":
-            with code.loop("0", self.strips, TOGETHER) as first:
-                stop = smaller(code, code.value(f"add i64 {first}, {TOGETHER}"), self.strips)
+            with code.loop("0", "%strips", TOGETHER) as first:
+                limit = code.value(f"add i64 {first}, {TOGETHER}")
+                inside = code.value(f"icmp slt i64 {limit}, %strips")
+                stop = code.value(f"select i1 {inside}, i64 {limit}, i64 %strips")
                 with code.loop("0", "%terms") as term, code.loop(first, stop) as number:
                     self.choose(number)
                     self.copy_term(term)
         else:
-            with code.loop("0", self.strips) as number:
+            with code.loop("0", "%strips") as number:
                 self.choose(number)
                 self.one_strip()
         code.line("ret void")
@@ -110,8 +109,7 @@ class Writer:
     def choose(self, number: str) -> None:
         """Write the addresses of a strip: of its source and of its target."""
         code, strip = self.code, self.strip
-        last = code.value(f"sub i64 %lines, {strip.count}")
-        lines = smaller(code, code.value(f"mul i64 {number}, {strip.count}"), last)
+        lines = code.value(f"mul i64 {number}, {strip.count}")
         self.from_ = advance(code, strip.kind, "%source", lines, "%line_stride")
         self.to = advance(code, strip.kind, "%target", number, "%step")
 

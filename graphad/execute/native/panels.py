@@ -291,10 +291,7 @@ class Writer:
         source = b.at(code, p.kind, "0", product_text(code, panel, str(self.cut.columns)))
         order = order_of(p.strides_b[2], p.strides_b[1], p.n)
         strip = Strip(p.kind, columns, int(packed.row), self.cut.lanes, order)
-        lines = product_text(code, many, str(columns))
-        pack(
-            code, strip, source.address, (source.column, source.row), terms, packed.address, lines, self.sizes["pitch"]
-        )
+        pack(code, strip, source.address, (source.column, source.row), terms, packed.address, many, self.sizes["pitch"])
 
     def panel(
         self, columns: int, panel: str, first: str, a: View, b: View, c: View, update: Update, high: str, low: str,
@@ -325,17 +322,29 @@ class Writer:
         return self.code.when(self.code.value(f"icmp ne i64 {rows}, 0"))
 
     def pack_rows(self, a: View, high: str, low: str, terms: str) -> None:
-        """Write the packing of a block of A: a strip for each tile, one after the other."""
+        """Write the packing of a block of A: a strip for each tile, one after the other.
+
+        A tile that begins earlier has its rows where those lie that it has not.
+        """
         p, code, cut = self.p, self.code, self.cut
         order = order_of(p.strides_a[1], p.strides_a[2], p.m)
+
+        def strips(count: int, row: str, place: str, many: str) -> None:
+            source = a.at(code, p.kind, row, "0")
+            target = advance(code, p.kind, self.packed_a, place, terms)
+            strip = Strip(p.kind, count, count, cut.lanes, order)
+            step = product_text(code, str(count), terms)
+            pack(code, strip, source.address, (source.row, source.column), terms, target, many, step)
+
         for rows, first, count in ((high, "0", cut.rows), (low, high, cut.low)):
             if rows == "0":
                 continue
-            source = a.at(code, p.kind, first, "0")
-            target = advance(code, p.kind, self.packed_a, first, terms)
-            step = product_text(code, str(count), terms)
-            strip = Strip(p.kind, count, count, cut.lanes, order)
-            pack(code, strip, source.address, (source.row, source.column), terms, target, rows, step)
+            many = code.value(f"udiv i64 {rows}, {count}")
+            strips(count, first, first, many)
+            done = code.value(f"mul i64 {many}, {count}")
+            with code.when(code.value(f"icmp ne i64 {done}, {rows}")):
+                end = code.value(f"add i64 {first}, {rows}")
+                strips(count, code.value(f"sub i64 {end}, {count}"), code.value(f"add i64 {first}, {done}"), "1")
 
     def tiles(self, tile: Tile, rows: str, row: str, a: View, b: View, c: View, terms: str, update: Update) -> None:
         """Write tiles one below the other, from a row on."""
