@@ -91,7 +91,7 @@ class Writer:
         if self.fixed:
             return f"{p.name('dots')}_{places}"
         separate = "_from" if len(p.buffers) == 4 else ""
-        sizes = f"{self.height}x{p.n}" + f"x{p.k}" * self.straight
+        sizes = f"{'many_' * (p.batch > 1)}{self.height}x{p.n}{f'x{p.k}' * self.straight}"
         return f"dots_{p.kind}_{sizes}_{self.lanes}_{p.stride_classes}_{p.numbers}_{places}{separate}"
 
     def write(self) -> None:
@@ -109,7 +109,7 @@ class Writer:
         self.bases["old"] = pointer(code, 2) if len(p.buffers) == 4 else self.bases["c"]
         with code.loop("%begin", "%end") as unit:
             member, block = "0", unit
-            if p.batch > 1 or not self.fixed:
+            if p.batch > 1:
                 member = code.value(f"udiv i64 {unit}, {self.sizes['blocks']}")
                 block = code.value(f"urem i64 {unit}, {self.sizes['blocks']}")
             a, b, c = (self.view(letter, member) for letter in "abc")
@@ -219,15 +219,15 @@ class Writer:
             sums[:] = [[load(code, p.kind, slot, lanes) for slot in line] for line in slots]
 
         keep()
-        together = max(len(sums[0]), 2)
-        step = together * lanes
+        many = len(sums[0])
+        step = many * lanes
         whole = code.value(f"and i64 {k}, {-step}")
         with code.loop("0", whole, step) as term:
             take()
-            for number in range(together):
+            for number in range(many):
                 add(code.value(f"add i64 {term}, {number * lanes}"), number, lanes)
             keep()
-        for number in range(together):
+        for number in range(many):
             term = code.value(f"add i64 {whole}, {number * lanes}")
             left = code.value(f"sub i64 {k}, {term}")
             with code.when(code.value(f"icmp sgt i64 {left}, 0")):

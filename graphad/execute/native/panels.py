@@ -58,6 +58,7 @@ class Writer:
         p, item = product, 4 if product.kind == "f32" else 8
         self.ends = () if epilogue is None else epilogue.ends
         self.tail = p.n % cut.columns
+        self.several = p.batch > 1 or not cut.in_line
         panels, row_blocks = -(-p.n // cut.columns), -(-p.m // cut.block)
         panel = aligned(cut.terms * cut.columns * item) if cut.packs_b else 0
         together = cut.group > 1 and panels > 1
@@ -93,7 +94,7 @@ class Writer:
             letter * holds
             for letter, holds in (
                 ("a", cut.packs_a), ("b", cut.packs_b), ("f", cut.fetches), ("i", cut.in_line),
-                ("s", len(p.buffers) == 4),
+                ("s", len(p.buffers) == 4), ("m", self.several),
             )
         )  # fmt: skip
         return f"product_{p.kind}_{tile}_{marks}_{p.stride_classes}_{p.numbers}_{places}{finish}"
@@ -128,9 +129,10 @@ class Writer:
             origin = code.value(f"mul i64 {group}, {panels}")
             first = larger(code, code.value(f"sub i64 %begin, {origin}"), "0")
             stop = smaller(code, code.value(f"sub i64 %end, {origin}"), panels)
-            block = code.value(f"urem i64 {group}, {row_blocks}") if row_blocks != "1" else "0"
-            several = self.p.batch > 1 or not self.cut.fixed
-            member = code.value(f"udiv i64 {group}, {row_blocks}") if several else "0"
+            member, block = "0", group if row_blocks != "1" else "0"
+            if self.several:
+                member = code.value(f"udiv i64 {group}, {row_blocks}")
+                block = code.value(f"urem i64 {group}, {row_blocks}") if row_blocks != "1" else "0"
             self.block(member, block, first, stop)
 
     def view(self, letter: str, member: str) -> View:

@@ -146,7 +146,7 @@ def choose_cut(p: Product, vector_bytes: int, split_terms: bool = True) -> Cut:
     if chunk < min(block, p.m):
         group = max(PACKED // panel, 1)
     reuse = -(-min(p.m, block) // rows)
-    packs_b = not (p.strides_b[2] == 1 or p.n == 1) or (reuse > 2 and not in_line)
+    packs_b = not (p.strides_b[2] == 1 or p.n == 1) or (not in_line and (reuse > 2 or p.m >= MANY_ROWS))
     packs_a = not in_line and panels >= (MANY_PANELS if p.strides_a[2] == 1 else SOME_PANELS)
     fetches = not in_line and not packs_a and p.strides_a[2] == 1 and p.k <= terms and p.k * item <= SHORT_ROWS
     return Cut(lanes, rows, lanes * vectors, low, terms, block, chunk, group, packs_a, packs_b, fetches, fixed, in_line)
