@@ -94,7 +94,7 @@ class Writer:
             letter * holds
             for letter, holds in (
                 ("a", cut.packs_a), ("b", cut.packs_b), ("f", cut.fetches), ("i", cut.in_line),
-                ("s", len(p.buffers) == 4), ("m", self.several),
+                ("s", len(p.buffers) == 4), ("m", self.several), ("o", p.n == self.tail),
             )
         )  # fmt: skip
         return f"product_{p.kind}_{tile}_{marks}_{p.stride_classes}_{p.numbers}_{places}{finish}"
@@ -109,6 +109,8 @@ class Writer:
         self.sizes = {
             name: str(value) if self.cut.fixed else size(code, k) for k, (name, value) in enumerate(self.values.items())
         }
+        if p.n == self.tail:
+            self.sizes |= {"panels": "1", "pitch": "0"}
         self.full = difference_text(code, self.sizes["panels"], "1") if self.tail else self.sizes["panels"]
         last = len(p.buffers) - 1
         self.bases = {"a": pointer(code, self.order[0]), "b": pointer(code, self.order[1])}
@@ -217,9 +219,10 @@ class Writer:
 
     def where_panels_are_packed(self, together: str) -> AbstractContextManager[None]:
         """Write what runs where panels are packed together ("ne"), or one by one ("eq")."""
-        if self.cut.fixed:
+        pitch = self.sizes["pitch"]
+        if not pitch.startswith("%"):
             return nullcontext()
-        return self.code.when(self.code.value(f"icmp {together} i64 {self.sizes['pitch']}, 0"))
+        return self.code.when(self.code.value(f"icmp {together} i64 {pitch}, 0"))
 
     def pack_group(self, first: str, stop: str, b: View, terms: str) -> None:
         """Write the packing of a group of panels."""
@@ -304,7 +307,7 @@ class Writer:
         column = product_text(code, panel, str(cut.columns))
         c, update = c.at(code, p.kind, "0", column), update.at(code, p.kind, "0", column)
         if cut.packs_b:
-            if not cut.fixed or self.sizes["pitch"] == "0":
+            if self.sizes["pitch"] == "0" or not cut.fixed:
                 with self.where_panels_are_packed("eq"):
                     self.pack_panels(columns, panel, first, b, terms)
             b = self.packed_panel(columns, panel, first)
