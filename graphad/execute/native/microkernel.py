@@ -38,6 +38,9 @@ UNROLLED = 8
 FETCHING_TERMS = 4
 """Terms between two fetches of the rows that come next."""
 
+HIDE = "llvm.launder.invariant.group.p0"
+"""A function of LLVM that returns its argument, which only the last of LLVM's passes know."""
+
 
 @dataclass(frozen=True, slots=True)
 class Update:
@@ -144,10 +147,6 @@ class Rows:
                 base = code.value(f"getelementptr i8, ptr {base}, i64 {self.three}")
             found.append(advance(code, "i8", base, str(i % 3), self.stride))
         return found
-
-
-HIDE = "llvm.launder.invariant.group.p0"
-"""A function that returns its argument, which only the end of LLVM's work knows."""
 
 
 def emit_terms(
