@@ -115,7 +115,7 @@ def remat_curve(
     Args:
         function, *examples, updates, optimize, executor: as of `compile`.
         budgets: bytes, or text like "140MB"; twelve steps from the peak down if not given. The workspace of machine
-            code (some 10 kB a thread) is not counted.
+            code counts, as a call without a budget needs it: what is computed again may take a little more.
 
     Returns a sequence with a point for each budget, in order: the planned peak (None where no plan was found), the
     floating-point operations with and without what is computed again, and an estimate of the seconds that this takes. A
@@ -129,7 +129,7 @@ def remat_curve(
     peak = found.peak
     if wanted is None:
         wanted = [max(peak * k // SHARES, 1) for k in range(SHARES, 0, -1)]
-    least = max(found.smallest().plan.peak_bytes, 1)
+    least = max(found.smallest().plan.peak_bytes + found.beside, 1)
     *points, smallest, unlimited = found.curve([*wanted, least, max(peak, 1)])
     return RematCurve(
         graph.name,

@@ -80,11 +80,15 @@ class Plans:
             return found
 
     def budgets(self, binding: Binding) -> Budgets:
-        """Return the budgets of calls with these sizes, workspace aside."""
+        """Return the budgets of calls with these sizes; of each the workspace of a call without one is left."""
         from graphad.plan.remat import Budgets
 
-        graph = self._grouped(self._executor, self._bound(binding))
-        return Budgets(graph, self._updates, self._results)
+        found = Budgets(self._grouped(self._executor, self._bound(binding)), self._updates, self._results)
+        if self._executor != "reference":
+            from graphad.execute.native.workspace import workspace_bytes
+
+            found.beside = workspace_bytes(found.start, self._threads)
+        return found
 
     def _planned(self, executor: str, graph: Graph) -> Plan:
         if self.budget is None:

@@ -141,9 +141,10 @@ class Op:
         """Return the graphs among the attributes (loops, calls, fused bodies)."""
         return ()
 
-    def part(self, results: tuple[int, ...]) -> tuple[Op, tuple[int, ...]] | None:
+    def part(self, results: tuple[int, ...], given: tuple[int, ...] = ()) -> tuple[Op, tuple[int, ...]] | None:
         """Return an op that gives only these results, the same to the bit, and which operands it takes; None if none.
 
+        Of n operands, position n + k is the node's own result k, one of those `given`: it is there already.
         Recomputation uses it: not all that a node gives need be wanted again.
         """
         return None

@@ -4,7 +4,8 @@ The order is played as a cache: before an item runs, what it reads must be there
 all it needs. Next uses are known, as in Belady's rule, but what a miss costs differs: the seconds to make a value
 again, with everything on the way that has been given up as well. A policy weighs these seconds against the bytes that
 are won and the time for which they are. A value that nothing reads any more stays while there is room: it may save
-making others from further back. No policy is best everywhere: `cheapest` plays them all and keeps the cheapest.
+making others from further back. A `Preference` goes before what a policy says: what to hold over the fullest moment is
+better chosen for all items together. No policy is best everywhere: `cheapest` plays them all and keeps the cheapest.
 """
 
 from __future__ import annotations
@@ -14,33 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from graphad.ir.frozen import field, frozen
-
-
-@frozen(slots=True, eq=False)
-class Items:
-    """Items in the order they run; each makes one block. Items of one step run together the first time.
-
-    Attributes:
-        operands: the items each reads when it is made alone.
-        sizes: bytes of each item's block; 0 where it lies outside the memory that is limited.
-        seconds: what running each costs.
-        fixed: items that are never given up: results, and what must not run twice.
-        overwrites: operands whose block an item may take over where they die there.
-        steps: the first item of the step each belongs to, whose items follow each other; empty where each is a step.
-        aside: bytes of the other items of its step, which are made as well when an item is made again; 0 where it can
-            be made without them, and empty where all can.
-        spared: seconds that the first run of its step takes less without an item; empty where all are 0.
-    """
-
-    operands: list[tuple[int, ...]]
-    sizes: list[int]
-    seconds: list[float]
-    fixed: list[bool]
-    overwrites: list[tuple[int, ...]]
-    steps: list[int] = field(default_factory=list)
-    aside: list[int] = field(default_factory=list)
-    spared: list[float] = field(default_factory=list)
+from graphad.ir.frozen import frozen
+from graphad.plan.items import Items, Links, links_of
+from graphad.plan.keeping import Preference
 
 
 @frozen(slots=True)
@@ -155,23 +132,30 @@ def play(items: Items, limit: int, policy: str) -> Play | Stuck:
     return found
 
 
-def play_below(items: Items, limit: int, policy: str, most: float) -> Play | Stuck | Dear:
-    """Run the items as `play` does, but only as long as what is made again takes no more than `most` seconds."""
-    return _Cache(items, limit, policy).run(most)
+def play_below(
+    items: Items,
+    limit: int,
+    policy: str,
+    most: float,
+    preference: Preference | None = None,
+    links: Links | None = None,
+) -> Play | Stuck | Dear:
+    """Run the items as `play` does, but only as long as what is made again takes no more than `most` seconds.
+
+    What a `preference` says of an item goes before what the policy does. `links` are those of the items, once known.
+    """
+    return _Cache(items, links or links_of(items), limit, policy, preference).run(most)
 
 
 class _Cache:
     """The state of one play."""
 
-    def __init__(self, items: Items, limit: int, policy: str) -> None:
+    def __init__(self, items: Items, links: Links, limit: int, policy: str, preference: Preference | None) -> None:
         count = len(items.sizes)
         self.items, self.limit, self.name = items, limit, policy
-        self.policy = POLICIES[policy]
-        self.users: list[list[int]] = [[] for _ in range(count)]
-        for item, operands in enumerate(items.operands):
-            for operand in dict.fromkeys(operands):
-                self.users[operand].append(item)
-        self.next = [0] * count  # position in `users` of the next use in the order
+        self.policy, self.preference = POLICIES[policy], preference
+        self.users, self.near = links.users, links.near
+        self.next = list(links.first)  # position in `users` of the next use in the order
         self.there = bytearray(count)
         self.wanted: dict[int, int] = {}  # reads still to come while something is made again; none is 0
         self.live = 0
@@ -184,6 +168,7 @@ class _Cache:
         self.steps = items.steps or list(range(count))
         self.aside = items.aside or [0] * count
         self.spared = items.spared or [0.0] * count
+        self.tied = items.tied or [False] * count
         self.read = bytearray(count)  # whether anything has read it: what nothing has need not have been made
         self.extra = 0.0
         self.ran = bytearray(count)
@@ -218,7 +203,9 @@ class _Cache:
         """Run the items of a step for the first time, after what is missing of what they read."""
         now = self.now = step[-1]
         operands = self.items.operands
-        reads = operands[now] if len(step) == 1 else tuple(dict.fromkeys([o for item in step for o in operands[item]]))
+        reads = operands[now]
+        if len(step) > 1:
+            reads = tuple(dict.fromkeys([o for item in step for o in operands[item] if o < step[0]]))
         missing = self._missing(reads)
         for each in missing:
             self._want(operands[each])
@@ -234,12 +221,12 @@ class _Cache:
                 return self._stuck(now, each)
             self._have(operands[each])
         # A step that gives all or nothing holds all that it has given while it runs.
-        whole = [item for item in step if self.aside[item]]
+        whole = step if any(self.tied[item] for item in step) else ()
         for each in step:
             if not self._make_room(each, now, 0):
                 return self._stuck(now, each)
             self._add(each, each > step[0])
-            if self.aside[each]:
+            if whole:
                 self.wanted[each] = 1
         self._have(whole)
         self._have(reads)
@@ -377,6 +364,8 @@ class _Cache:
         due = self.due[found]
         wait = np.maximum(due - now, 1)
         worth = self.policy.worth(self.above[found], self.below[found], self.sizes[found], wait)
+        if self.preference is not None:
+            worth *= self.preference.of(found, due, now)
         return np.where(due < self.never, worth, 0.0)
 
     def _due(self, item: int) -> int:
@@ -432,9 +421,9 @@ class _Cache:
         """
         known, least = self.known, self.least
         known[item] = least[item] = 0
-        there, users, operands = self.there, self.users, self.items.operands
+        there, near = self.there, self.near
         seen = {item}
-        stack = [*users[item], *operands[item]]
+        stack = [*near[item]]
         while stack and len(seen) < 2 * _FAR:
             each = stack.pop()
             if each in seen:
@@ -443,4 +432,4 @@ class _Cache:
             known[each] = 0
             least[each] &= still_least
             if not there[each] and self.ran[each]:
-                stack += [*users[each], *operands[each]]
+                stack += near[each]

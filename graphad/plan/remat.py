@@ -17,20 +17,22 @@ from graphad.ir.collector import collector_paused
 from graphad.ir.errors import MemoryBudgetError
 from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
+from graphad.plan.items import links_of
+from graphad.plan.keeping import Keeping, Preference
 from graphad.plan.plan import Plan, plan
 from graphad.plan.policies import LARGE, POLICIES, Dear, Play, Stuck, play_below
 from graphad.plan.replay import Outline, Replay, node_flops, node_seconds
 
-RUNG = 0.985
+RUNG = 0.992
 """Each limit that is played is at most this share of the last."""
 
-RUNGS = 300
+RUNGS = 560
 """Limits there are: the last is a hundredth of what is held without a limit."""
 
 TRIES = 4
-"""Limits that are looked at for a budget from the first that fits; two for large graphs."""
+"""Limits that are looked at for a budget from the first that fits; one for large graphs."""
 
-ABOVE = 1.05
+ABOVE = 1.03
 """The first limit is at most so many times what is left of the budget: plays keep what may never be wanted again."""
 
 PLACED = 1.02
@@ -42,11 +44,11 @@ DEAR = 2.0
 ALL_LIMITS_UP_TO = 64
 """Items of a graph for which each budget looks at all limits below it."""
 
-ALL_POLICIES_UP_TO = 2_000
-"""Items that all policies are played on, at least within the first limit; beyond, the first two."""
+ALL_STRATEGIES_UP_TO = 2_000
+"""Items that all strategies are played on, at least within the first limit; beyond, few are."""
 
 LEADERS = 2
-"""Policies that go on to further limits, where not all limits are looked at: the cheapest of the first."""
+"""Strategies that go on to further limits, where not all limits are looked at: the cheapest of the first."""
 
 HALVINGS = 10
 """How often the range of limits is halved for the least memory."""
@@ -55,6 +57,12 @@ SMALLEST_PLANNED = 3
 """Plays that are planned for the least memory: those that hold least."""
 
 Updates = Mapping[int, int | None]
+
+Strategy = tuple[str, bool]
+"""The name of a policy, and whether a `Preference` goes before it."""
+
+ALL_STRATEGIES: tuple[Strategy, ...] = tuple((name, prefers) for prefers in (True, False) for name in POLICIES)
+FEW_STRATEGIES: tuple[Strategy, ...] = (("by size", True), ("steep", False))
 
 
 @frozen(slots=True, eq=False)
@@ -227,49 +235,61 @@ class _Search:
         self.items = self.replay.items
         self.seconds, self.flops = _costs(start)
         self.candidates: dict[tuple[int, ...], _Candidate] = {}
-        self.played: dict[str, list[tuple[int, Play | Stuck | Dear]]] = {name: [] for name in POLICIES}
+        self.links = links_of(self.items)
+        self.keeping = Keeping(self.items)
+        self.played: dict[tuple[str, Preference | None], list[tuple[int, Play | Stuck | Dear]]] = {}
         count = len(self.items.sizes)
         self.exhaustive = count <= ALL_LIMITS_UP_TO
-        self.policies = tuple(POLICIES)[: len(POLICIES) if count <= ALL_POLICIES_UP_TO else 2]
-        self.leaders = len(POLICIES) if self.exhaustive else LEADERS if count <= LARGE else 1
-        self.tries, self.above = (TRIES, ABOVE) if count <= LARGE else (2, 1.0)
+        self.strategies = ALL_STRATEGIES if count <= ALL_STRATEGIES_UP_TO else FEW_STRATEGIES
+        self.leaders = len(self.strategies) if self.exhaustive else LEADERS if count <= LARGE else 1
+        self.tries, self.above = (TRIES, ABOVE) if count <= LARGE else (1, 1.0)
 
     def within(self, room: int) -> Budgeted | None:
         """Return the cheapest plan found whose arena fits into `room` bytes; None where none was found."""
         best: Budgeted | None = None
-        left = list(self.policies)
+        left = list(self.strategies)
         misses = dict.fromkeys(left, 0)
         looked_at = 0
-        for rung in range(RUNGS):
-            limit = int(self.start.arena_bytes * RUNG**rung)
-            if limit > room * self.above:
-                continue
-            costs: dict[str, float] = {}
-            for name in left:
-                found = self._at(limit, name, DEAR * best.seconds if best else np.inf)
+        for limit in self._limits(room):
+            costs: dict[float, Strategy] = {}  # of equal plays one
+            for each in left:
+                found = self._at(limit, each, DEAR * min([*costs, best.seconds if best else np.inf]))
                 if isinstance(found, Play):
-                    misses[name] = 0
-                    costs[name] = found.extra
+                    misses[each] = 0
+                    costs.setdefault(found.extra, each)
                 else:
-                    misses[name] += 1
-            left = [name for name in left if misses[name] < 2]
+                    misses[each] += 1
+            left = [each for each in left if misses[each] < 2]
             best = self._cheapest(room, best)
             looked_at += best is not None
             if not left or (looked_at >= self.tries and not self.exhaustive):
                 break
             if len(left) > self.leaders and costs:
-                left = sorted(costs, key=costs.__getitem__)[: self.leaders]
+                left = [costs[extra] for extra in sorted(costs)[: self.leaders]]
         return best
 
-    def _at(self, limit: int, policy: str, most: float) -> Play | Stuck | Dear:
-        """Play a policy within a limit, where no play is known that is the same."""
-        for at, known in self.played[policy]:
+    def _limits(self, room: int) -> list[int]:
+        """Return the limits for a room: the first that is not above it, then those above, then those below.
+
+        Where a budget does not look at all limits below it, the first is the room itself.
+        """
+        limits = [int(self.start.arena_bytes * RUNG**rung) for rung in range(RUNGS)]
+        above = [limit for limit in limits if room < limit <= room * self.above]
+        below = [limit for limit in limits if limit <= room]
+        return [*below[:1], *above, *below[1:]] if self.exhaustive else [room, *above, *below]
+
+    def _at(self, limit: int, strategy: Strategy, most: float) -> Play | Stuck | Dear:
+        """Play a strategy within a limit, where no play is known that is the same."""
+        policy, prefers = strategy
+        preference = self.keeping.preference(limit) if prefers else None
+        played = self.played.setdefault((policy, preference), [])
+        for at, known in played:
             if isinstance(known, Play) and known.held <= limit <= at:
                 return known if known.extra <= most else Dear(most)
             if at == limit and (isinstance(known, Stuck) or (isinstance(known, Dear) and known.most >= most)):
                 return known
-        found = play_below(self.items, limit, policy, most)
-        self.played[policy].append((limit, found))
+        found = play_below(self.items, limit, policy, most, preference, self.links)
+        played.append((limit, found))
         if isinstance(found, Play) and found.order not in self.candidates:
             self.candidates[found.order] = _Candidate(found, self.replay.outline(found))
         return found
@@ -299,7 +319,7 @@ class _Search:
         low, high = 0, self.start.arena_bytes
         for _ in range(HALVINGS):
             middle = (low + high) // 2
-            found = [self._at(middle, name, np.inf) for name in self.policies[:2]]
+            found = [self._at(middle, (name, False), np.inf) for name in tuple(POLICIES)[:2]]
             held = [play.held for play in found if isinstance(play, Play)]
             low, high = (low, min(held)) if held else (middle, high)
         by_live = sorted(self.candidates.values(), key=lambda each: each.outline.live)

@@ -1,7 +1,8 @@
 """Replay: what a scheduled graph looks like to policies, and the graph that their play of it comes to.
 
 An item is one value that a step makes. A step that makes several runs once for all of them; when one of them is made
-again, it runs as an op that gives only this one where there is such an op (`Op.part`), and as a whole otherwise.
+again, it runs as an op that gives only this one where there is such an op (`Op.part`), from what the others gave if it
+must, and as a whole otherwise.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from graphad.ir.op import Op
 from graphad.ir.types import TensorType
 from graphad.plan.arena import aligned
 from graphad.plan.buffers import Buffers, Home, byte_size, find_buffers
+from graphad.plan.items import Items
 from graphad.plan.plan import Plan
-from graphad.plan.policies import Items, Play
+from graphad.plan.policies import Play
 from graphad.plan.schedule import overwritable
 
 FLOPS = 5e10
@@ -36,7 +38,7 @@ STEP = 1e-7
 """Seconds that a step takes at least."""
 
 Part = tuple[Op, tuple[int, ...]]
-"""An op, and the positions among a node's operands of those it reads."""
+"""An op, and the positions of those it reads among a node's operands and, behind them, its results."""
 
 
 def node_flops(node: Node) -> int:
@@ -57,10 +59,18 @@ def _roofline(op: Op, operands: tuple[TensorType, ...], results: tuple[TensorTyp
 
 @frozen(slots=True, eq=False)
 class _Run:
-    """One run of a step in a play: its node, the results that count, and which run each operand buffer comes from."""
+    """One run of a step in a play.
+
+    Attributes:
+        node: what runs.
+        results: those that count.
+        given: the other results, which earlier runs gave; none where it runs as a whole.
+        sources: which run each buffer comes from that it may read.
+    """
 
     node: Node
     results: tuple[int, ...]
+    given: tuple[int, ...]
     sources: Mapping[int, int]
 
 
@@ -82,18 +92,25 @@ class Outline:
     live: int
 
 
+def _operand(node: Node, position: int) -> Value:
+    """Return what stands at a position among the operands of a node and, behind them, its results."""
+    count = len(node.inputs)
+    return node.inputs[position] if position < count else Value(node, position - count)
+
+
 class Replay:
     """The items of a plan.
 
     Attributes:
-        items: as policies take them; of a step's results the first comes last, for what it overwrites dies last.
+        items: as policies take them; of a step's results the first comes last, for what it overwrites dies last, unless
+            others are made again from it.
     """
 
     def __init__(self, start: Plan) -> None:
         self.buffers = find_buffers(start.graph, start.schedule.nodes)
-        self.parts: dict[tuple[int, tuple[int, ...]], Part | None] = {}
-        self.costs: dict[tuple[Node, tuple[int, ...]], tuple[float, int]] = {}
-        self.reads: dict[tuple[Node, tuple[int, ...]], list[int]] = {}
+        self.parts: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Part | None] = {}
+        self.costs: dict[tuple[Node, tuple[int, ...], tuple[int, ...]], tuple[float, int]] = {}
+        self.reads: dict[tuple[Node, tuple[int, ...], tuple[int, ...]], list[int]] = {}
         self.first = next((b for b, step in enumerate(self.buffers.made_at) if step >= 0), len(self.buffers.sizes))
         self.results: list[tuple[int, int]] = []
         """Step and index of the result that each item is."""
@@ -114,33 +131,51 @@ class Replay:
         for step, first in first_of.items():
             node = buffers.steps[step]
             begin = len(self.results)
-            count = len(node.types)
             whole = sum([aligned(byte_size(t)) for t in node.types])
-            for index in reversed(range(count)):
+            for index, part in self._single_results(node):
                 self.item_of[first + index] = len(self.results)
                 self.results.append((step, index))
-                part = self._part(node, (index,))
                 op, positions = part or (node.op, tuple(range(len(node.inputs))))
-                reads = [self._buffer(node.inputs[k]) for k in positions]
+                operands = [_operand(node, k) for k in positions]
+                reads = [self._buffer(each) for each in operands]
                 made_by = [self.item_of[b] for b in reads if b >= self.first]
                 items.operands.append(tuple(dict.fromkeys(made_by)))
                 value = Value(node, index)
                 size = aligned(byte_size(value.type)) if found.homes[found.buffer(value)] == Home.ARENA else 0
                 items.sizes.append(size)
                 kept = node.types if part is None else (node.types[index],)
-                items.seconds.append(_roofline(op, tuple([node.inputs[k].type for k in positions]), kept))
+                items.seconds.append(_roofline(op, tuple([each.type for each in operands]), kept))
                 items.fixed.append(value in outputs or not size or first + index in pinned)
                 taken = overwritable(buffers, step) if index == 0 and step in in_place else []
                 items.overwrites.append(tuple([self.item_of[b] for b in taken if b >= self.first]))
                 items.steps.append(begin)
                 items.aside.append(whole - aligned(byte_size(value.type)) if part is None else 0)
-                items.spared.append(self._spared(node, index) if part is not None else 0.0)
+                alone = self._part(node, (index,), ()) is not None
+                items.tied.append(not alone)
+                items.spared.append(self._spared(node, index) if alone else 0.0)
         return items
+
+    def _single_results(self, node: Node) -> list[tuple[int, Part | None]]:
+        """Return the results of a node with the op that gives only them, each after those that this reads."""
+        count, operands = len(node.types), len(node.inputs)
+        parts = [self._part(node, (index,), tuple([k for k in range(count) if k != index])) for index in range(count)]
+        found: dict[int, Part | None] = {}
+
+        def append(index: int) -> None:
+            part = parts[index]
+            for position in part[1] if part else ():
+                if position >= operands:
+                    append(position - operands)
+            found.setdefault(index, part)
+
+        for index in reversed(range(count)):
+            append(index)
+        return list(found.items())
 
     def _spared(self, node: Node, index: int) -> float:
         """Return the seconds that a node takes less without one of its results."""
         others = tuple([k for k in range(len(node.types)) if k != index])
-        part = self._part(node, others) if others else None
+        part = self._part(node, others, ()) if others else None
         if part is None:
             return 0.0
         op, positions = part
@@ -150,20 +185,20 @@ class Replay:
     def _buffer(self, value: Value) -> int:
         return self.buffers.buffer_of[self.buffers.number[value[0]] + value[1]]
 
-    def _part(self, node: Node, results: tuple[int, ...]) -> Part | None:
-        """Return the op that gives only these results of a node; None where it only gives all."""
+    def _part(self, node: Node, results: tuple[int, ...], given: tuple[int, ...]) -> Part | None:
+        """Return the op that gives only these results of a node, from those given; None where it only gives all."""
         if len(results) == len(node.types):
             return node.op, tuple(range(len(node.inputs)))
-        key = id(node.op), results
+        key = id(node.op), results, given
         if key not in self.parts:
-            self.parts[key] = node.op.part(results)
+            self.parts[key] = node.op.part(results, given)
         return self.parts[key]
 
     def outline(self, play: Play) -> Outline:
         """Return which runs of a play are needed, what they cost and how much they hold."""
         runs = self._runs(play)
         wanted = self._wanted(runs)
-        costs = [self._cost(run.node, results) for run, results in zip(runs, wanted, strict=True) if results]
+        costs = [self._cost(run, results) for run, results in zip(runs, wanted, strict=True) if results]
         seconds, flops = sum([cost[0] for cost in costs]), sum([cost[1] for cost in costs])
         return Outline(runs, wanted, seconds, flops, self._live(runs, wanted))
 
@@ -171,19 +206,20 @@ class Replay:
         """Return the graph whose steps run as in a play; those that come again are recomputation."""
         return _Rebuilder(self, outline.runs).graph(outline.wanted)
 
-    def _cost(self, node: Node, results: tuple[int, ...]) -> tuple[float, int]:
-        """Return the seconds and the floating-point operations of a node that gives these results only."""
-        key = node, results
+    def _cost(self, run: _Run, results: tuple[int, ...]) -> tuple[float, int]:
+        """Return the seconds and the floating-point operations of a run that gives these results only."""
+        node = run.node
+        key = node, results, run.given
         found = self.costs.get(key)
         if found is None:
-            part = self._part(node, results)
+            part = self._part(*key)
             if node.op.view:
                 found = 0.0, 0
             elif part is None or len(results) == len(node.types):
                 found = node_seconds(node), node_flops(node)
             else:
                 op, positions = part
-                operands = tuple([node.inputs[k].type for k in positions])
+                operands = tuple([_operand(node, k).type for k in positions])
                 types = tuple([node.types[k] for k in results])
                 found = _roofline(op, operands, types), int(op.flops(operands, types))
             self.costs[key] = found
@@ -196,7 +232,7 @@ class Replay:
         dying: list[list[int]] = [[] for _ in runs]
         for k, (run, results) in enumerate(zip(runs, wanted, strict=True)):
             if results:
-                for b in self._reads(run.node, results):
+                for b in self._reads(run, results):
                     ends[run.sources[b]][b] = k
         for k, (run, results) in enumerate(zip(runs, wanted, strict=True)):
             lowest = self._buffer(Value(run.node, 0))
@@ -217,14 +253,15 @@ class Replay:
             live -= sum([sizes[item] for item in gone])
         return most
 
-    def _reads(self, node: Node, results: tuple[int, ...]) -> list[int]:
-        """Return the buffers made by steps that a node reads where it gives these results only."""
-        key = node, results
+    def _reads(self, run: _Run, results: tuple[int, ...]) -> list[int]:
+        """Return the buffers made by steps that a run reads where it gives these results only."""
+        node = run.node
+        key = node, results, run.given
         found = self.reads.get(key)
         if found is None:
-            part = self._part(node, results)
+            part = self._part(*key)
             positions = part[1] if part else range(len(node.inputs))
-            buffers = [self._buffer(node.inputs[position]) for position in positions]
+            buffers = [self._buffer(_operand(node, position)) for position in positions]
             found = self.reads[key] = [b for b in dict.fromkeys(buffers) if b >= self.first]
         return found
 
@@ -244,11 +281,16 @@ class Replay:
             reads = buffers.reads[buffers.first_read[step] : buffers.first_read[step + 1]]
             sources = {b: latest[b] for b in reads if b >= self.first}
             node = buffers.steps[step]
-            made = results if self._part(node, results) else tuple(range(len(node.types)))
             lowest = self._buffer(Value(node, 0))
+            given = tuple([index for index in range(len(node.types)) if index not in results])
+            if given and self._part(node, results, given):
+                made = results
+                sources.update([(lowest + index, latest[lowest + index]) for index in given])
+            else:
+                made, given = tuple(range(len(node.types))), ()
             for index in results:
                 latest[lowest + index] = len(runs)
-            runs.append(_Run(node, made, sources))
+            runs.append(_Run(node, made, given, sources))
             at = end
         self.latest = latest
         return runs
@@ -267,9 +309,9 @@ class Replay:
                 continue
             lowest = self._buffer(Value(run.node, 0))
             results = tuple(sorted([b - lowest for b in wanted[k]]))
-            part = self._part(run.node, results)
+            part = self._part(run.node, results, run.given)
             found[k] = results if part else tuple(range(len(run.node.types)))
-            for b in self._reads(run.node, found[k]):
+            for b in self._reads(run, found[k]):
                 wanted[run.sources[b]].add(b)
         return found
 
@@ -286,7 +328,7 @@ class _Rebuilder:
     def graph(self, wanted: list[tuple[int, ...]]) -> Graph:
         for run, results in zip(self.runs, wanted, strict=True):
             if results:
-                self._run(run.node, results)
+                self._run(run.node, results, run.given)
         old = self.replay.buffers.graph
         return Graph(
             old.name,
@@ -300,12 +342,12 @@ class _Rebuilder:
             old.assumptions,
         )
 
-    def _run(self, node: Node, results: tuple[int, ...]) -> None:
-        part = self.replay._part(node, results)
+    def _run(self, node: Node, results: tuple[int, ...], given: tuple[int, ...]) -> None:
+        part = self.replay._part(node, results, given)
         op, positions = part or (node.op, range(len(node.inputs)))
         made = [Value(node, index) for index in results]
         times = max([self.times.get(value, -1) for value in made]) + 1
-        inputs = tuple([self._current(node.inputs[k]) for k in positions])
+        inputs = tuple([self._current(_operand(node, k)) for k in positions])
         copy = _copy(node, op, inputs, tuple([value.type for value in made]), times)
         for k, value in enumerate(made):
             self.times[value] = times

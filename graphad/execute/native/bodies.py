@@ -183,8 +183,7 @@ class Description:
         labels = tuple([f"x{k}" for k in range(len(inputs))])
         names = ("out",) if len(results) == 1 else tuple([f"out{k}" for k in range(len(results))])
         body = Graph("region", tuple(inputs), results, labels, names, *nesting)
-        elementwise = not self.group.reduced and not any(map(loose, self.nodes))
-        kind = kind_of(body, anchors) if elementwise else Region
+        kind = kind_of(body, anchors)
         reduced = tuple(sorted(self.group.reduced or ()))
         return kind(body, tuple(self.group.frame), reduced, tuple([anchors[node] for node in body.nodes]))
 

@@ -69,7 +69,7 @@ class Finished(BodyOp, abstract=True):
         """Return the inputs of the body that only the epilogue reads."""
         return self.body.inputs[len(self.product.inputs) :]
 
-    def part(self, results: tuple[int, ...]) -> tuple[Op, tuple[int, ...]] | None:
+    def part(self, results: tuple[int, ...], given: tuple[int, ...] = ()) -> tuple[Op, tuple[int, ...]] | None:
         """The product and what these results need of the epilogue; None where its sums might be added up otherwise.
 
         A matrix product of many terms adds them up in a result of the kind of its sums where there is one, so there

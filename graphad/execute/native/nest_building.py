@@ -17,7 +17,7 @@ from graphad.execute.native.addresses import SafeGather
 from graphad.execute.native.elementwise import weight
 from graphad.execute.native.lanes import bits_of
 from graphad.execute.native.nest import Access, Indexed, Instruction, Late, Nest, Padded, Window, access_of
-from graphad.execute.native.regions import NONE, Anchor, Region
+from graphad.execute.native.regions import NONE, Anchor, Region, drops
 from graphad.execute.native.target import host
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
@@ -71,7 +71,7 @@ def nest_of(region: Region, strides: Sequence[tuple[int, ...]], result_strides: 
             place[value] = add(_loaded(read, indices, kind, made))
             continue
         operands = tuple([place[v] for v in node.inputs])
-        if isinstance(op, Reduction) and not _drops(op, anchor_of[node.inputs[0].node]):
+        if isinstance(op, Reduction) and not drops(op, anchor_of[node.inputs[0].node]):
             same = made[operands[0]].kind == kind
             as_truth = Instruction(Cast(node.types[0].dtype), operands, kind, made[operands[0]].along, 0, 1)
             place[value] = operands[0] if same else add(replace(as_truth, stage=made[operands[0]].stage))
@@ -132,11 +132,6 @@ def _loaded(read: Indexed | Padded, operands: tuple[int, ...], kind: str, made: 
         lies |= {window.axis for window in read.windows}
     stage = max([made[k].stage for k in operands], default=0)
     return Instruction(read, operands, kind, lies, stage, 6)
-
-
-def _drops(op: Reduction, anchor: Anchor) -> bool:
-    """Tell whether a reduction goes over more than one element."""
-    return any(anchor[axis] != NONE for axis in op.axes)
 
 
 def _computed(

@@ -58,7 +58,7 @@ class Unrolled(Region, abstract=True):
         """Return the size of the long axis."""
         return self.frame[0]
 
-    def part(self, results: tuple[int, ...]) -> tuple[Op, tuple[int, ...]] | None:
+    def part(self, results: tuple[int, ...], given: tuple[int, ...] = ()) -> tuple[Op, tuple[int, ...]] | None:
         """The region of what these results need: a component has the same bits whatever is computed beside it."""
         body, positions = part_of(self.body, results)
         return (Unrolled(body, self.frame, (), ()), positions) if positions else None
