@@ -12,9 +12,9 @@ Strides and whatever else decides the code are constants inside; steps that need
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from graphad.execute.native.code import Code, Module
+from graphad.ir.frozen import frozen
 
 PARAMETERS: Sequence[tuple[str, str]] = (
     ("ptr", "pointers"),
@@ -25,7 +25,7 @@ PARAMETERS: Sequence[tuple[str, str]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Kernel:
     """One use of a machine function.
 
