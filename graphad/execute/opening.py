@@ -35,7 +35,7 @@ def open_groups(graph: Graph) -> Graph:
 
 def opened(graph: Graph, which: Callable[[Node], bool]) -> Graph:
     """Return the graph with the `Fused` nodes that `which` holds for replaced by the nodes of their bodies."""
-    if not any(which(node) for node in graph.nodes):
+    if Fused not in graph.op_classes or not any(which(node) for node in graph.nodes):
         return graph
     final: dict[Value, Value] = {}
     for node in graph.nodes:

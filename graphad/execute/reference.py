@@ -183,11 +183,11 @@ class Program:
         """Return where a step writes `value`: a view of the arena, of a state, or the slot of a result."""
         found = self.plan.lifetimes
         buffer = found.buffer(value)
-        type_ = value.type
-        shape: Any = type_.shape
+        type_ = value[0].types[value[1]]
         home = found.homes[buffer]
-        if home == Home.ARENA:
+        if not home:  # the arena, as mostly
             return self._in_arena(self.plan.arena.offsets[buffer], type_)
+        shape: Any = type_.shape
         if home == Home.STATE:
             return self._state[found.places[buffer]].reshape(shape)
         position = found.places[buffer]

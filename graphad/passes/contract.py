@@ -253,6 +253,8 @@ def order_chains(graph: Graph, journal: Journal) -> Graph:
 def _inner_products(graph: Graph) -> set[Node]:
     """Return the products that exactly one node reads, another product."""
     readers: dict[Node, list[Node]] = {}
+    if Matmul not in graph.op_classes:
+        return set()
     for node in graph.nodes:
         for value in node.inputs:
             if type(value[0].op) is Matmul:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
 from graphad.ir.dims import Size
-from graphad.ir.emit import apply, emission
+from graphad.ir.emit import apply, emission, emit_of_types
 from graphad.ir.errors import OpTypeError, RuleViolation, TraceError
 from graphad.ir.leaf import Constant, SizeValue
 from graphad.ir.location import user_location
-from graphad.ir.op import Elementwise
-from graphad.ir.types import DType, as_dtype, is_inexact
+from graphad.ir.op import Elementwise, Op
+from graphad.ir.types import DType, TensorType, as_dtype, is_inexact
 from graphad.ops import broadcast_shapes, broadcast_to, cast, stack
 from graphad.ops import power as raise_to
 from graphad.ops.arithmetic import Power, PowerScalar
@@ -196,13 +196,44 @@ def elementwise(op: Elementwise, *operands: Any) -> Tensor:
     first = operands[0]
     if len(operands) == 2:
         second = operands[1]
+        if first.__class__ is Tensor and second.__class__ is Tensor:
+            types = first.value[0].types
+            if types is second.value[0].types:
+                known = _KNOWN.get((op.__class__, id(types)))
+                if known is not None and known[0] is types:
+                    return emit_of_types(op, (first.value, second.value), known[1])
         if isinstance(first, Tensor) and isinstance(second, Tensor):
             a, b = first.value, second.value
             if a[0].types[a[1]] == b[0].types[b[1]] and first.dtype.kind in "fc":
-                return apply(op, first, second)
-    elif len(operands) == 1 and isinstance(first, Tensor) and first.dtype.kind in "fc":
-        return apply(op, first)
+                return _remembered(op, operands, apply(op, first, second))
+    elif len(operands) == 1 and isinstance(first, Tensor):
+        if first.__class__ is Tensor:
+            types = first.value[0].types
+            known = _KNOWN.get((op.__class__, id(types)))
+            if known is not None and known[0] is types:
+                return emit_of_types(op, (first.value,), known[1])
+        if first.dtype.kind in "fc":
+            return _remembered(op, operands, apply(op, first))
     return _coerced(op, operands)
+
+
+Types: TypeAlias = tuple[TensorType, ...]
+_KNOWN: dict[tuple[type[Elementwise], int], tuple[Types, Types]] = {}
+"""The types that ops without attributes give for operands of one type, by the op's class and the identity of the types
+of the nodes that make the operands: those types, and the result's."""
+_MOST_KNOWN = 10_000
+
+
+def _remembered(op: Elementwise, operands: tuple[Any, ...], result: Tensor) -> Tensor:
+    """Enter what an op gives for operands of one type, where that is all it depends on; returns the result."""
+    cls = type(op)
+    types = operands[0].value[0].types
+    if len(types) == 1 and cls.infer is Elementwise.infer and cls.__hash__ is Op.__hash__:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        if all(operand.value[0].types is types for operand in operands):
+            _KNOWN[cls, id(types)] = types, result.value[0].types
+    return result
 
 
 def _coerced(op: Elementwise, operands: tuple[Any, ...], result: DType | None = None) -> Tensor:
@@ -314,9 +345,10 @@ def binary(op: Elementwise) -> Callable[[Tensor, Any], Any]:
     """Return the Python operator ``self op other``."""
 
     def operator(self: Tensor, other: Any) -> Any:
-        if not is_operand(other):
+        if other.__class__ is not Tensor and not is_operand(other):
             return NotImplemented
-        return number_if_weak(elementwise(op, self, other), self, other)
+        made = elementwise(op, self, other)
+        return made if self.__class__ is Tensor else number_if_weak(made, self, other)
 
     return operator
 
@@ -325,9 +357,10 @@ def reflected(op: Elementwise) -> Callable[[Tensor, Any], Any]:
     """Return the Python operator ``other op self``."""
 
     def operator(self: Tensor, other: Any) -> Any:
-        if not is_operand(other):
+        if other.__class__ is not Tensor and not is_operand(other):
             return NotImplemented
-        return number_if_weak(elementwise(op, other, self), self, other)
+        made = elementwise(op, other, self)
+        return made if self.__class__ is Tensor else number_if_weak(made, self, other)
 
     return operator
 

@@ -185,7 +185,7 @@ ROWS = (
         arguments={"ops": 100_000},
         kind=Kind.READY,
         rounds=3,
-        limit="300,000 nodes at some 40 us each: tracing, the passes, grouping into loop nests and binding, not LLVM",
+        limit="300,000 nodes at some 15 us each: tracing, derivatives, grouping into loop nests and binding, not LLVM",
     ),
     Row(
         "ready_transformer",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -32,6 +31,7 @@ from graphad.execute.native.maths import (
     power,
     trigonometric,
 )
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Op
 from graphad.ir.types import DTYPE_NAMES, DType
 from graphad.ops import arithmetic, comparison, error_functions, selection, special, transcendental
@@ -45,7 +45,7 @@ KINDS = frozenset({"bool", "f32", "f64", *(f"{sign}{bits}" for sign in "iu" for 
 """The dtypes that native code computes with, by printed name."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Row:
     """What an op class becomes for one kind of dtype.
 

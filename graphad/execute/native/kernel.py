@@ -13,9 +13,9 @@ one kernel.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from graphad.execute.native.code import Code, Module
+from graphad.ir.frozen import frozen
 
 PARAMETERS: Sequence[tuple[str, str]] = (
     ("ptr", "pointers"),
@@ -26,7 +26,7 @@ PARAMETERS: Sequence[tuple[str, str]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Kernel:
     """One use of a machine function.
 

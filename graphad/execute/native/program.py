@@ -10,7 +10,6 @@ import math
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +32,7 @@ from graphad.execute.native.walker import ALONE, BARRIER, HEEDS, STEP, StepTable
 from graphad.execute.reference import Program, aligned_empty
 from graphad.ir.collector import collector_paused
 from graphad.ir.containers import Container
+from graphad.ir.frozen import frozen
 from graphad.ir.node import Node, Value
 from graphad.ir.types import TensorType
 from graphad.ops.joining import Concatenate
@@ -53,6 +53,8 @@ WHOLE = "whole"
 WHOLE_STEPS = 12
 WHOLE_NS = 10_000.0
 """Steps and expected nanoseconds up to which a program becomes one function, specialised for its sizes."""
+
+_new_place: Callable[[type[Place], tuple[int, int, int, int]], Place] = tuple.__new__
 
 FIXED = -1
 """In place of a slot: an address that never changes."""
@@ -77,7 +79,7 @@ class Place(NamedTuple):
         return self.slot == other.slot and self.low < other.high and other.low < self.high
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Step:
     """One native step.
 
@@ -99,7 +101,7 @@ class Step:
     heeds: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class HostStep:
     """A call into Python: the next of the program's calls."""
 
@@ -151,18 +153,20 @@ class NativeProgram(Program):
     def _in_arena(self, start: int, type_: TensorType) -> Array:
         made = super()._in_arena(start, type_)
         at = self._arena_address + start
-        self._places[id(made)] = made, Place(FIXED, at, at, at + made.nbytes)
+        self._places[id(made)] = made, _new_place(Place, (FIXED, at, at, at + made.nbytes))
         return made
 
     def _bind_step(self, node: Node) -> None:
         go_on()
-        outs = list(map(self._made, node.outputs))
+        results = node.outputs
+        outs = list(map(self._made, results))
         operands = [self._bound[value] for value in node.inputs]
-        self._bind_moves(node, operands, outs)
-        if isinstance(node.op, (Concatenate, UpdateSlice)):
-            return
+        if not isinstance(node.op, Region):
+            self._bind_moves(node, operands, outs)
+            if isinstance(node.op, (Concatenate, UpdateSlice)):
+                return
         if all(0 in type_.shape for type_ in node.types) and node.op.risk(node.inputs) is None:
-            self._bound.update(zip(node.outputs, outs, strict=True))
+            self._bound.update(zip(results, outs, strict=True))
             return  # nothing to compute
         if isinstance(node.op, Matmul) and self._bind_batches(node, operands, outs[0]):
             return
@@ -170,8 +174,7 @@ class NativeProgram(Program):
         if found is None:
             super()._bind_step(node)
             return
-        for value, out in zip(node.outputs, outs, strict=True):
-            self._bound[value] = out
+        self._bound.update(zip(results, outs, strict=True))
         self._add_native(found, node, operands, outs)
 
     def _lowered(self, node: Node, operands: Sequence[Array], outs: Sequence[Array]) -> Lowered | None:
@@ -331,20 +334,20 @@ class NativeProgram(Program):
         threads = 1 if total < SINGLE_NS else self.threads
         sizes = np.array([n for step in steps for n in step.kernel.sizes] or [0], np.int64)
         rows = np.zeros(len(steps), STEP)
-        flags = _flags(self.order) if threads > 1 else [HEEDS if step.heeds else 0 for step in steps]
-        cell = at = 0
+        kernels = [step.kernel for step in steps]
         addresses: dict[str, int] = {}
-        for row, step, flag in zip(rows, steps, flags, strict=True):
-            name = step.kernel.name
-            if name not in addresses:
+        for kernel in kernels:
+            if kernel.name not in addresses:
                 assert self._loaded is not None
-                addresses[name] = self._loaded.address(name)
-            row["kernel"] = addresses[name]
-            row["pointers"] = self._table.ctypes.data + 8 * cell
-            row["sizes"] = sizes.ctypes.data + 8 * at
-            row["extent"], row["multiple"], row["flags"] = step.kernel.extent, step.kernel.multiple, flag
-            cell += len(step.read) + len(step.written)
-            at += len(step.kernel.sizes)
+                addresses[kernel.name] = self._loaded.address(kernel.name)
+        first_cells = np.cumsum([0, *[len(step.read) + len(step.written) for step in steps]])[:-1]
+        first_sizes = np.cumsum([0, *[len(kernel.sizes) for kernel in kernels]])[:-1]
+        rows["kernel"] = [addresses[kernel.name] for kernel in kernels]
+        rows["pointers"] = self._table.ctypes.data + 8 * first_cells
+        rows["sizes"] = sizes.ctypes.data + 8 * first_sizes
+        rows["extent"] = [kernel.extent for kernel in kernels]
+        rows["multiple"] = [kernel.multiple for kernel in kernels]
+        rows["flags"] = _flags(self.order) if threads > 1 else [HEEDS if step.heeds else 0 for step in steps]
         scratch = max([step.kernel.scratch for step in steps], default=0)
         self._steps: StepTable = step_table(
             rows,

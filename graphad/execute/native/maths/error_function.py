@@ -9,14 +9,14 @@ Coefficients are minimax fits (Remez, then a linear programme a coefficient to r
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from graphad.execute.native.lanes import Lanes
 from graphad.execute.native.maths.formats import at_most, format_of
 from graphad.execute.native.maths.long_polynomial import long_polynomial
+from graphad.ir.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class _Erf:
     """Coefficients of erf.
 
@@ -80,7 +80,7 @@ def erf(x: Lanes) -> Lanes:
     return (size < fit.edge).select(near, far).copysign(x)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class _Erfc:
     """Coefficients of erfc.
 
@@ -125,7 +125,7 @@ _ERFC = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Sum:
     """main + rest, the rest near the last place of main."""
 

@@ -8,11 +8,11 @@ bits, and goes into the exponent by integer arithmetic. Coefficients are minimax
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from graphad.execute.native.lanes import Lanes
 from graphad.execute.native.maths.formats import at_least, at_most, format_of, power_of_two, two_powers_of_two
 from graphad.execute.native.maths.polynomial import polynomial_in_two
+from graphad.ir.frozen import frozen
 
 LOG2_E = 1 / math.log(2)
 
@@ -41,7 +41,7 @@ EXP2_TERMS = {
 """(2^r - 1) / r."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Bounds:
     """Where a function of a format leaves its range: at `low` and below it is 0, at `high` and above it overflows."""
 
