@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 from graphad.execute.native.lanes import Lanes
+from graphad.execute.native.maths.compensated import Sum, sum_of_ordered
 from graphad.execute.native.maths.formats import at_least, at_most, format_of, power_of_two, two_powers_of_two
 from graphad.execute.native.maths.polynomial import polynomial_in_two
 
@@ -116,23 +117,35 @@ def exp2(x: Lanes) -> Lanes:
     return polynomial_in_two(r, r * r, EXP2_TERMS[x.kind]).fma(r * first, first) * second
 
 
-def expm1(x: Lanes) -> Lanes:
-    """y = e^x - 1, accurate near 0; -0.0 at -0.0, inf where it overflows.
+def expm1_as_sum(x: Lanes, unit: float = 1.0, rest: Lanes | float = 0.0) -> Sum:
+    """unit (e^(x + rest) - 1) as a sum of two numbers, where unit e^x is normal.
 
     With e^r = 1 + r + t it is (2^n - 1) + 2^n r + 2^n t, of which the first two are added without error.
 
     Args:
         x: f32 or f64.
+        unit: a power of two.
+        rest: near the last place of x.
     """
     form = format_of(x)
+    shifted, high, low = reduced(x, form.bias + int(math.log2(unit)))
+    if isinstance(rest, Lanes):
+        low = low + rest
+    power = power_of_two(shifted, x.kind)
+    beside = power - unit
+    leading = power.fma(high, beside)
+    error = power.fma(high, beside - leading)
+    return Sum(*sum_of_ordered(leading, power.fma(expm1_rest(high, low), error)))
+
+
+def expm1(x: Lanes) -> Lanes:
+    """y = e^x - 1, accurate near 0; -0.0 at -0.0, inf where it overflows.
+
+    Args:
+        x: f32 or f64.
+    """
     inside = at_most(at_least(x, EXPM1_LOW[x.kind]), EXP_BOUNDS[x.kind].high)
-    # Half of the power: 2^n itself may overflow where the result does not.
-    shifted, high, low = reduced(inside, form.bias - 1)
-    half_power = power_of_two(shifted, x.kind)
-    t = expm1_rest(high, low)
-    rest = half_power - 0.5
-    leading = half_power.fma(high, rest)
-    error = half_power.fma(high, rest - leading)
-    total = leading + half_power.fma(t, error)
+    # Half of it: 2^n itself may overflow where the result does not.
+    half = expm1_as_sum(inside, 0.5).main
     # Near 0 the result is x, which half of it may not represent.
-    return (x.abs() < form.round_to_integer**-1).select(x, total + total)
+    return (x.abs() < format_of(x).round_to_integer**-1).select(x, half + half)

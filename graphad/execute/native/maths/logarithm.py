@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from graphad.execute.native.lanes import Lanes
-from graphad.execute.native.maths.compensated import sum_of_ordered
+from graphad.execute.native.maths.compensated import Sum, sum_of_ordered
 from graphad.execute.native.maths.formats import format_of, split
 from graphad.execute.native.maths.polynomial import polynomial_in_two
 
@@ -25,6 +25,9 @@ LOG_TERMS = (0.3333333, -0.25000823, 0.20001228, -0.16623338, 0.14201735, -0.131
 
 LIFT = {"f64": 54, "f32": 25}
 """Denormals are multiplied by 2^LIFT, which makes them normal."""
+
+LN2_SHORT, LN2_REST = 0.6931471803691238, 1.9082149292705877e-10
+"""log(2) in two parts of f64, the first of 33 bits, so that its product with an exponent is exact (fdlibm's)."""
 
 LOG2_PARTS = {"f64": (1.4426950408889634, 2.0355273740931033e-17), "f32": (1.4426950216293335, 1.9259629911266175e-08)}
 LOG10_PARTS = {"f64": (0.4342944819032518, 1.098319650216765e-17), "f32": (0.4342944920063019, -1.0103050052231683e-08)}
@@ -76,6 +79,21 @@ def log_in_two(m: Lanes) -> tuple[Lanes, Lanes]:
     half_square = f * 0.5 * f
     high, error = sum_of_ordered(f, -half_square)
     return high, error + log_rest(f, m + 1.0, half_square)
+
+
+def log_as_sum(x: Lanes, more: float = 0.0) -> Sum:
+    """log(x) + more log(2) for f64, to some 60 bits; the rest is nan where the logarithm is infinite."""
+    k, m = parts(x)
+    if more:
+        k = k + more
+    f = m - 1.0
+    half = f * 0.5
+    half_square = half * f
+    high, error = sum_of_ordered(f, -half_square)
+    low = log_rest(f, m + 1.0, half_square) + (error - half.fma(f, -half_square))
+    total, lost = sum_of_ordered(k * LN2_SHORT, high)
+    main, rest = sum_of_ordered(total, k.fma(LN2_REST, lost + low))
+    return Sum((k.abs() < math.inf).select(main, k), rest)
 
 
 def scaled_log(x: Lanes, factor: tuple[float, float], of_two: tuple[float, float]) -> Lanes:
