@@ -47,6 +47,10 @@ MPMATH = {
 }
 
 
+CANCELS = {"logaddexp", "logaddexp2"}
+"""Near 0 NumPy's results are differences of larger numbers, and only as accurate as those; their sign may be wrong."""
+
+
 def special_numbers(kind: str) -> Array:
     """Return numbers at which functions are easily wrong."""
     places = [0, 1, 0.5, 2, 3, 2.5, 0.25, 1e-10, 1e-30, 40, 88.8, 100, 104, 150, 709, 710, 720, 745.2, 1100, 1e30]
@@ -74,8 +78,7 @@ def test_error_against_many_digits(name: str, kind: str) -> None:
             with mpmath.workprec(1200 if max(map(abs, given)) > 1e3 or 0 < min(map(abs, given)) < 1e-3 else 160):
                 exact = MPMATH[name](*map(mpmath.mpf, given))
                 assert mpmath.im(exact) == 0
-                size = max(abs(exact), abs(mpmath.mpf(max(given)))) if case.beside_larger else abs(exact)
-                unit = mpmath.ldexp(1, max(mpmath.frexp(size)[1] - 1, int(limits.minexp)) - int(limits.nmant))
+                unit = mpmath.ldexp(1, max(mpmath.frexp(exact)[1] - 1, int(limits.minexp)) - int(limits.nmant))
                 assert abs(mpmath.mpf(float(result[k])) - exact) <= case.bound * unit, given
 
 
@@ -92,11 +95,11 @@ def test_special_numbers(name: str, kind: str) -> None:
         expected = np.asarray((case.numpy if single else case.wide)(*given)).astype(table.KINDS[kind])
         result = loops.run(loops.counts[1], operands)
         near = np.abs(result - expected) <= 4 * np.spacing(np.abs(expected))
-        if case.beside_larger:
+        if name in CANCELS:
             near |= np.abs(result - expected) <= 8 * np.spacing(np.abs(np.maximum.reduce(operands)))
     same = (result == expected) | (np.isnan(result) & np.isnan(expected)) | (np.isfinite(result) & near)
     zeros = (expected == 0) & (result == 0)
-    wrong = ~same | (zeros & (np.signbit(result) != np.signbit(expected)))
+    wrong = ~same | (zeros & (np.signbit(result) != np.signbit(expected)) & (name not in CANCELS))
     assert not wrong.any(), [[float(v[wrong][0]) for v in (*operands, result, expected)], int(wrong.sum())]
 
 

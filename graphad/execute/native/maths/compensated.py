@@ -28,6 +28,12 @@ def exact_sum(a: Lanes, b: Lanes) -> Sum:
     return Sum(total, (a - (total - added)) + (b - added))
 
 
+def added(a: Sum, b: Sum) -> Sum:
+    """a + b, but for the rounding of what is near its last place."""
+    total = exact_sum(a.main, b.main)
+    return Sum(total.main, total.rest + (a.rest + b.rest))
+
+
 def exact_product(a: Lanes, b: Lanes) -> Sum:
     """a b."""
     main = a * b

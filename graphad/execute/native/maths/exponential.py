@@ -117,6 +117,39 @@ def exp2(x: Lanes) -> Lanes:
     return polynomial_in_two(r, r * r, EXP2_TERMS[x.kind]).fma(r * first, first) * second
 
 
+def exp_as_sum(x: Lanes, rest: Lanes) -> Sum:
+    """e^(x + rest) for x within its bounds, or nan, and a rest near the last place of x, as a sum of two numbers."""
+    shifted, high, low = reduced(x, 2 * format_of(x).bias)
+    return _power_as_sum(shifted, high, low + rest)
+
+
+def exp2_as_sum(x: Lanes, rest: Lanes) -> Sum:
+    """2^(x + rest) for x within its bounds, or nan, and a rest near the last place of x, as a sum of two numbers."""
+    form = format_of(x)
+    shift = form.round_to_integer + 2 * form.bias
+    shifted = x + shift
+    r = x - (shifted - shift)
+    high = r * form.ln2
+    return _power_as_sum(shifted, high, r.fma(form.ln2_low, r.fma(form.ln2, -high)) + rest * form.ln2)
+
+
+def _power_as_sum(shifted: Lanes, high: Lanes, low: Lanes) -> Sum:
+    """2^n e^(high + low) for f64, given 1.5 * 2^mantissa + 2 bias + n and |high + low| <= log(2) / 2, to some 60 bits.
+
+    1, r and r^2 / 2 are added without error.
+    """
+    first, second = two_powers_of_two(shifted)
+    high, low = sum_of_ordered(high, low)
+    half, square = high * 0.5, high * high
+    half_square = half * high
+    linear, error = sum_of_ordered(high.constant(1.0), high)
+    leading, more = sum_of_ordered(linear, half_square)
+    cubic = (square * high) * polynomial_in_two(high, square, EXPM1_TERMS["f64"])
+    rest = low.fma(linear, half.fma(high, -half_square)) + (error + more) + cubic
+    main, rest = sum_of_ordered(leading, rest)
+    return Sum(main * first * second, rest * first * second)
+
+
 def expm1_as_sum(x: Lanes, unit: float = 1.0, rest: Lanes | float = 0.0) -> Sum:
     """unit (e^(x + rest) - 1) as a sum of two numbers, where unit e^x is normal.
 
@@ -148,4 +181,4 @@ def expm1(x: Lanes) -> Lanes:
     # Half of it: 2^n itself may overflow where the result does not.
     half = expm1_as_sum(inside, 0.5).main
     # Near 0 the result is x, which half of it may not represent.
-    return (x.abs() < format_of(x).round_to_integer**-1).select(x, half + half)
+    return (x.abs() < format_of(x).round_to_integer ** -1).select(x, half + half)

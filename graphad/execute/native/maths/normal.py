@@ -251,8 +251,8 @@ def log_ndtr(x: Lanes) -> Lanes:
         size = x.abs()
         tail = _scaled_tail(size)
         half = Sum(tail.main * 0.5, tail.rest * 0.5)
-        value, scale = _gaussian(half, size)
-        other = value.main * scale * unlift("f64")
+        power, scale = _gaussian(half, size)
+        other = power.main * scale * unlift("f64")
         right = x > 0.0
         high = right.select(1.0 - other, half.main)
         low = right.select((1.0 - high) - other, half.rest)
