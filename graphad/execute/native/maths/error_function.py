@@ -132,7 +132,9 @@ def scaled_tail(size: Lanes) -> Sum:
     shifted, double = size + fit.centre, size.fma(2.0, 1.0)
     lost = size.fma(2.0, 1.0 - double)
     inverse = 1.0 / (shifted * double)
-    part = (size * double) * inverse
+    of_shifted = double * inverse
+    part = size * of_shifted
+    part = (-part).fma(shifted, size).fma(of_shifted, part)
     slope = long_polynomial(part.fma(2.0, -1.0), fit.quotient)
     value = part.fma(slope, 1.0)
     value_error = part.fma(slope, 1.0 - value)

@@ -7,8 +7,9 @@ Coefficients are minimax fits (python tools/maths_fits.py).
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,7 +19,7 @@ from graphad.execute.native.maths.exponential import EXP2_BOUNDS, EXP_BOUNDS, LO
 from graphad.execute.native.maths.formats import FORMATS, at_least, power_of_two
 from graphad.execute.native.maths.logarithm import LOG2_PARTS, log1p_as_sum, log1p_near_zero
 from graphad.execute.native.maths.polynomial import polynomial, polynomial_in_two
-from graphad.execute.native.maths.rare import where_rare
+from graphad.execute.native.maths.rare import where_some
 
 _CANCELLED = {"f64": 2.0**-6, "f32": 2.0**-12}
 """A result that is this small beside the larger operand is computed anew."""
@@ -35,19 +36,39 @@ _LONG_TERMS, _TERMS = 12, 24
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """The base of exponentials and logarithms.
+    """The base c of exponentials and logarithms.
 
     Attributes:
         name: of the rare branch.
         unit: log(2) to this base.
-        usual: of the larger f64, the other's distance and what rounding took from that.
-        near_zero: of two f32 or f64.
+        per_log: 1 / log(c) as a sum of two numbers.
+        low: c^low is 0.
+        power: c^(x + rest) as a sum of two numbers.
+        reduced: n and r with c^x = 2^n e^r and |r| <= log(2) / 2, r to twice the digits of f64.
     """
 
     name: str
     unit: float
-    usual: Callable[[Lanes, Lanes, Lanes], Lanes]
-    near_zero: Callable[[Lanes, Lanes], tuple[Lanes]]
+    per_log: tuple[float, float]
+    low: float
+    power: Callable[[Lanes, Lanes], Sum]
+    reduced: Callable[[Lanes], tuple[Lanes, Sum]]
+
+
+def _reduced(x: Lanes) -> tuple[Lanes, Sum]:
+    form = FORMATS["f64"]
+    n = (x * LOG2_E).rint()
+    return n, Sum(*sum_of_ordered(n.fma(-form.ln2, x), n * -form.ln2_low))
+
+
+def _reduced_in_base_two(x: Lanes) -> tuple[Lanes, Sum]:
+    form = FORMATS["f64"]
+    n = x.rint()
+    return n, scaled(Sum(x.constant(form.ln2), x.constant(form.ln2_low)), x - n)
+
+
+_E = _Base("graphad_logaddexp", math.log(2), (1.0, 0.0), EXP_BOUNDS["f64"].low, exp_as_sum, _reduced)
+_TWO = _Base("graphad_logaddexp2", 1.0, LOG2_PARTS["f64"], EXP2_BOUNDS["f64"].low, exp2_as_sum, _reduced_in_base_two)
 
 
 def _larger_and_distance(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes, Lanes]:
@@ -73,107 +94,72 @@ def _rest_of_exponential(r: Sum) -> Sum:
     return product(value, r)
 
 
-def _log_of_two(exponents: Sequence[Lanes], rests: Sequence[Sum]) -> Sum:
-    """log(2^n e^r + 2^m e^s) for the two n and r, near 0."""
+def _near_zero(base: _Base, a: Lanes, b: Lanes) -> tuple[Lanes]:
+    """log(c^a + c^b) / log(c) for f32 or f64 where it is near 0."""
     form = FORMATS["f64"]
-    total = Sum(exponents[0].constant(-1.0), exponents[0].constant(0.0))
-    powers = [power_of_two(n + (form.round_to_integer + form.bias), "f64") for n in exponents]
+    total = Sum(a.constant(-1.0, "f64"), a.constant(0.0, "f64"))
+    # Below these powers of 2 are denormal, and nothing beside a result that is none.
+    reduced = [base.reduced(at_least(x.convert("f64"), -1022 * base.unit)) for x in (a, b)]
+    powers = [power_of_two(n + (form.round_to_integer + form.bias), "f64") for n, _ in reduced]
     for power in powers:
         total = added(total, Sum(power, power.constant(0.0)))
-    for power, rest in zip(powers, rests, strict=True):
-        total = added(total, scaled(_rest_of_exponential(rest), power))
-    return log1p_near_zero(total)
-
-
-def _near_zero(a: Lanes, b: Lanes) -> tuple[Lanes]:
-    """log(e^a + e^b) for f32 or f64 where it is near 0."""
-    form = FORMATS["f64"]
-    exponents, rests = [], []
-    for x in (a, b):
-        wide = at_least(x.convert("f64"), -708.0)
-        n = (wide * LOG2_E).rint()
-        exponents.append(n)
-        rests.append(Sum(*sum_of_ordered(n.fma(-form.ln2, wide), n * -form.ln2_low)))
-    value = _log_of_two(exponents, rests)
+    for power, (_, r) in zip(powers, reduced, strict=True):
+        total = added(total, scaled(_rest_of_exponential(r), power))
+    value = _in_base(base, log1p_near_zero(total))
     return ((value.main + value.rest).convert(a.kind),)
 
 
-def _near_zero_in_base_two(a: Lanes, b: Lanes) -> tuple[Lanes]:
-    """log2(2^a + 2^b) for f32 or f64 where it is near 0; 0 at (-1, -1)."""
-    form = FORMATS["f64"]
-    exponents, rests = [], []
-    for x in (a, b):
-        wide = at_least(x.convert("f64"), -1022.0)
-        n = wide.rint()
-        exponents.append(n)
-        rests.append(scaled(Sum(n.constant(form.ln2), n.constant(form.ln2_low)), wide - n))
-    value = product(
-        _log_of_two(exponents, rests),
-        Sum(a.constant(LOG2_PARTS["f64"][0], "f64"), a.constant(LOG2_PARTS["f64"][1], "f64")),
-    )
-    return ((value.main + value.rest).convert(a.kind),)
+def _in_base(base: _Base, logarithm: Sum) -> Sum:
+    main, rest = (logarithm.main.constant(number) for number in base.per_log)
+    return product(logarithm, Sum(main, rest)) if base.per_log != (1.0, 0.0) else logarithm
 
 
-def _beside(larger: Lanes, logarithm: Sum) -> Lanes:
-    """larger + logarithm, rounded once."""
+def _long(base: _Base, a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
+    """Return the larger f64 and log(c^a + c^b) / log(c), to some 8 bits more than f64's while they are added."""
+    larger, distance, lost = _larger_and_distance(a, b)
+    logarithm = _in_base(base, log1p_as_sum(base.power(at_least(distance, base.low), lost)))
     total = exact_sum(larger, logarithm.main)
     rest = total.rest + logarithm.rest
     # An infinite operand has no rest.
-    return total.main + rest.equals(rest).select(rest, 0.0)
+    return larger, total.main + rest.equals(rest).select(rest, 0.0)
 
 
-def _short(a: Lanes, b: Lanes, unit: float) -> tuple[Lanes, Lanes]:
-    """Return the larger operand and log(2^(a / unit) + 2^(b / unit)) / log(2^(1 / unit)), f32 in f64."""
+def _short(base: _Base, a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
+    """Return the larger f32 and log(c^a + c^b) / log(c), in f64."""
     above = a > b
     larger, smaller = above.select(a, b).convert("f64"), above.select(b, a).convert("f64")
     # The same infinity twice has the distance 0; beyond 200 the rest is nothing to f32.
-    distance = at_least(larger.equals(smaller).select(0.0, (smaller - larger) * (1 / unit)), -200.0)
+    distance = at_least(larger.equals(smaller).select(0.0, (smaller - larger) * (1 / base.unit)), -200.0)
     form = FORMATS["f64"]
     shift = form.round_to_integer + form.bias
     shifted = distance + shift
     r = distance - (shifted - shift)
     scale = power_of_two(shifted, "f64")
     power = polynomial_in_two(r, r * r, _POWER).fma(r * scale, scale)
-    logarithm = polynomial_in_two(power, power * power, [c * unit for c in _LOG])
+    logarithm = polynomial_in_two(power, power * power, [c * base.unit for c in _LOG])
     return larger, power.fma(logarithm, larger)
 
 
-def _logarithm(larger: Lanes, distance: Lanes, lost: Lanes) -> Lanes:
-    """log(e^larger + e^(larger + distance + lost)) of f64."""
-    power = exp_as_sum(at_least(distance, EXP_BOUNDS["f64"].low), lost)
-    return _beside(larger, log1p_as_sum(power))
-
-
-def _logarithm_in_base_two(larger: Lanes, distance: Lanes, lost: Lanes) -> Lanes:
-    """log2(2^larger + 2^(larger + distance + lost)) of f64."""
-    power = exp2_as_sum(at_least(distance, EXP2_BOUNDS["f64"].low), lost)
-    high, low = LOG2_PARTS["f64"]
-    return _beside(larger, product(log1p_as_sum(power), Sum(larger.constant(high), larger.constant(low))))
-
-
-def _everywhere(a: Lanes, b: Lanes, base: _Base) -> Lanes:
-    if a.kind == "f32":
-        larger, value = _short(a, b, base.unit)
-    else:
-        larger, distance, lost = _larger_and_distance(a, b)
-        value = base.usual(larger, distance, lost)
+def _everywhere(base: _Base, a: Lanes, b: Lanes) -> Lanes:
+    larger, value = (_short if a.kind == "f32" else _long)(base, a, b)
     cancelled = value.abs() < larger.abs() * _CANCELLED[a.kind]
-    return where_rare(cancelled, [a, b], [value.convert(a.kind)], f"{base.name}_{a.kind}", base.near_zero)[0]
+    usual, name = [value.convert(a.kind)], f"{base.name}_{a.kind}"
+    return where_some(cancelled, [a, b], usual, name, functools.partial(_near_zero, base))[0]
 
 
 def logaddexp(a: Lanes, b: Lanes) -> Lanes:
-    """y = log(e^a + e^b) without overflow: below 2 ulp, also where it is near 0.
+    """y = log(e^a + e^b) without overflow: below 2 ulp, down to 2^-45 of an operand.
 
     Args:
         a, b: f32 or f64, of one kind.
     """
-    return _everywhere(a, b, _Base("graphad_logaddexp", math.log(2), _logarithm, _near_zero))
+    return _everywhere(_E, a, b)
 
 
 def logaddexp2(a: Lanes, b: Lanes) -> Lanes:
-    """y = log2(2^a + 2^b) without overflow: below 2 ulp, also where it is near 0.
+    """y = log2(2^a + 2^b) without overflow: below 2 ulp, down to 2^-45 of an operand; 0 at (-1, -1).
 
     Args:
         a, b: f32 or f64, of one kind.
     """
-    return _everywhere(a, b, _Base("graphad_logaddexp2", 1.0, _logarithm_in_base_two, _near_zero_in_base_two))
+    return _everywhere(_TWO, a, b)
