@@ -28,7 +28,7 @@ def _positive(a: Lanes, b: Lanes) -> Lanes:
 
     With s <= l the arguments and t = s + l: log(Gamma(s)) + log(Gamma(l) / Gamma(t)), the latter without what cancels
     in Stirling's formula (as in TOMS 708's betaln and algdiv); where s is large too, the former likewise, and what is
-    left has one sign.
+    left has one sign. Logarithms, products and their sum are sums of two numbers.
     """
     swapped = a < b
     small, large = swapped.select(a, b), swapped.select(b, a)
@@ -102,7 +102,7 @@ def _reflected(a: Lanes, b: Lanes) -> tuple[Lanes]:
 def betaln(a: Lanes, b: Lanes) -> Lanes:
     """log|B(a, b)|; SciPy's infinities.
 
-    For a, b > 0 the error is below 2 ulp of the result or of 2, whichever is larger. For other arguments three
+    For a, b > 0 the error is below 3 ulp of the result or of 2, whichever is larger. For other arguments three
     logarithms may cancel.
     """
     wide = a.convert("f64"), b.convert("f64")

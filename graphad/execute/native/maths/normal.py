@@ -1,8 +1,9 @@
 """The normal distribution: its quantile, the logarithm of its function, their relatives. In f64, f32 rounded once.
 
 The quantile is cut in three as in Wichura's algorithm AS241 (PPND16, Applied Statistics 37, 1988), but each part is a
-simple main term and a rational correction, which halves the rounding errors. Coefficients are fits (reweighted least
-squares of the linearised error, 60 digits).
+simple main term and a rational correction, which halves the rounding errors. What rounding took from the argument of a
+part (the root of a logarithm, a distance from 1/2) is made good by the derivative. Coefficients are fits (reweighted
+least squares of the linearised error, 60 digits).
 """
 
 from __future__ import annotations
