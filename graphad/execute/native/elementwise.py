@@ -24,6 +24,7 @@ from graphad.execute.native.maths import (
     hyperbolic,
     hypot,
     inverse_trigonometric,
+    log_of_sum,
     logarithm,
     logistic,
     normal,
@@ -222,7 +223,7 @@ _rows("f", 20, {transcendental.Exp: exponential.exp, transcendental.Exp2: expone
 _rows("f", 25, {transcendental.Expm1: exponential.expm1, transcendental.Expit: logistic.expit})
 _rows("f", 25, {transcendental.Log: logarithm.log, transcendental.Log1p: logarithm.log1p})
 _rows("f", 35, {transcendental.Log2: logarithm.log2, transcendental.Log10: logarithm.log10})
-_rows("f", 50, {transcendental.Logaddexp: logistic.logaddexp, transcendental.Logaddexp2: logistic.logaddexp2})
+_rows("f", 80, {transcendental.Logaddexp2: log_of_sum.logaddexp2})
 _rows("f", 35, {transcendental.Sin: trigonometric.sin, transcendental.Cos: trigonometric.cos})
 _rows("f", 50, {transcendental.Tan: trigonometric.tan, transcendental.Arctan2: inverse_trigonometric.arctan2})
 _rows(
@@ -239,6 +240,15 @@ _rows("f", 90, {special.Gammaln: gamma.gammaln, special.Gamma: gamma.gamma, spec
 _rows("f", 100, {normal_ops.Ndtri: normal.ndtri, normal_ops.Erfinv: normal.erfinv, normal_ops.Erfcinv: normal.erfcinv})
 _rows("f", 150, {normal_ops.LogNdtr: normal.log_ndtr, normal_ops.InverseMills: normal.inverse_mills})
 _rows("f", 150, {normal_ops.NdtriExp: normal.ndtri_exp})
+
+
+@lowers(transcendental.Logaddexp, kinds="f", weight=80)
+def _logaddexp(op: transcendental.Logaddexp, a: Lanes, b: Lanes) -> Lanes:
+    # Beside 0, as in log(1 + e^x), nothing cancels.
+    for x, other in ((a, b), (b, a)):
+        if other.text == other.constant(0.0).text:
+            return logistic.softplus(x)
+    return log_of_sum.logaddexp(a, b)
 
 
 # Comparison, logic, bits

@@ -41,7 +41,7 @@ APPROXIMATE = {
 }
 # fmt: on
 CANCELS = {"logaddexp", "logaddexp2", "rel_entr"}
-"""Their results near 0 are differences of larger numbers, and as accurate as those."""
+"""NumPy's results near 0 are differences of larger numbers, and as accurate as those."""
 UNLOWERED = {
     "bessel_i": "has no native function yet",
     "bessel_ie": "has no native function yet",
