@@ -16,6 +16,7 @@ import graphad.ops as ops
 from graphad.ir.dims import Dim
 from graphad.ir.dims import product as size_product
 from graphad.ir.emit import emission, handle
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
 from graphad.ir.types import is_float
@@ -23,9 +24,9 @@ from graphad.ops.product import Matmul
 from graphad.ops.reduction import Sum
 from graphad.ops.shape import BroadcastTo, Transpose
 from graphad.ops.slicing import Pad
-from graphad.passes import narrow
+from graphad.passes.chapters import Chapter, RewritePass
 from graphad.passes.costs import cheaper
-from graphad.passes.driver import Journal, Results, imitate, rewrite, sweep
+from graphad.passes.driver import Journal, Results, imitate, sweep
 from graphad.passes.patterns import pattern, scalars, variables
 from graphad.passes.rules import filled, rule, rules_in
 from graphad.tracing.tensor import Tensor
@@ -211,18 +212,6 @@ def one_more_equal_term(x: Tensor, y: Tensor, k: Any) -> Tensor | None:
 # Chains
 
 
-class Contraction:
-    """The pass `contract`: its rules, then the cheapest order of each chain of matrix products."""
-
-    name = "contract"
-    text = "Order matrix products by cost; fold transposes; move scalars, sums, gathers and slices to the small side."
-    rules = (*rules_in(globals()), *narrow.RULES)
-
-    def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Apply the rules and order the chains."""
-        return order_chains(rewrite(graph, self.rules, journal), journal)
-
-
 def order_chains(graph: Graph, journal: Journal) -> Graph:
     """Reassociate chains of products whose intermediates nothing else reads, where another order costs less."""
     inside = _inner_products(graph)
@@ -326,4 +315,20 @@ def _cheapest(node: Node, factors: list[Value]) -> Value | None:
     return made[0, n - 1].value
 
 
-contract = Contraction()
+RULES = rules_in(globals())
+
+
+@frozen
+class Contraction(RewritePass):
+    """The pass `contract`: its rules, then the cheapest order of each chain of matrix products."""
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Apply the rules and order the chains."""
+        return order_chains(super().run(graph, journal), journal)
+
+
+contract = Contraction(
+    "contract",
+    "Order matrix products by cost; fold transposes; move scalars, sums, gathers and slices to the small side.",
+    (Chapter("contract"), Chapter("narrow", frozenset({"gather", "slice"}))),
+)

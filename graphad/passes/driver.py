@@ -138,20 +138,6 @@ def imitate(here: Emission, node: Node) -> None:
     here.replica = node.replica
 
 
-@frozen
-class RewritePass:
-    """A pass made of rules."""
-
-    name: str
-    text: str
-    rules: tuple[Rule, ...]
-
-    def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Rewrite until no rule applies."""
-        rules = [r for r in self.rules if journal.fast_math or not r.fast_math]
-        return rewrite(graph, rules, journal)
-
-
 def node_key(node: Node) -> Any:
     """Return what two nodes share when they compute the same: op, operands (in any order where that is all the same to
     the op) and replica.

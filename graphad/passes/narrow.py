@@ -32,7 +32,7 @@ from graphad.ops.product import Matmul
 from graphad.ops.reduction import Reduction
 from graphad.ops.shape import BroadcastTo, Reshape, Transpose
 from graphad.ops.slicing import Slice
-from graphad.passes import movement
+from graphad.passes import slices
 from graphad.passes.costs import cheaper
 from graphad.passes.driver import imitate
 from graphad.passes.patterns import pattern, uniform, variables
@@ -366,4 +366,4 @@ def _same_axis(old: Sequence[Dim], new: Sequence[Dim], axis: int) -> int | None:
     return next((k for k, n in enumerate(old) if n == size and size_product(old[:k]) == before), None)
 
 
-RULES = (*rules_in(globals()), movement.slice_slice, movement.slice_of_concatenate)
+RULES = (*rules_in(globals()), slices.slice_slice, slices.slice_of_concatenate)
