@@ -21,7 +21,7 @@ from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
 from graphad.ir.op import add_all
 from graphad.ir.samples import late, real, sample
-from graphad.ir.types import TensorType, is_float
+from graphad.ir.types import BLOCK_BYTES, TensorType, is_float
 from graphad.ir.walk import Interpreter
 from graphad.ops.shape import BroadcastTo
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
-
-BLOCK_BYTES = 1 << 18
-"""Bytes of one block of one array: a handful of them fit a second-level cache."""
 
 
 @frozen

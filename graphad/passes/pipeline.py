@@ -10,15 +10,32 @@ from graphad.ir.collector import collector_paused
 from graphad.ir.errors import PassError
 from graphad.ir.frozen import frozen, replace
 from graphad.ir.graph import Graph
+from graphad.loading import load_module
 from graphad.passes.chapters import Chapter, RewritePass
 from graphad.passes.contract import contract
 from graphad.passes.cse import cse
-from graphad.passes.dce import dce
 from graphad.passes.driver import Journal, Pass
 from graphad.passes.fold import fold
-from graphad.passes.fuse import fuse
 from graphad.passes.report import Counted, PassReport, Report
 from graphad.passes.rules import RULES, Rule
+
+
+@frozen
+class LatePass:
+    """A pass that is the function `run` of a module, which is loaded when the pass first runs."""
+
+    name: str
+    text: str
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Load the module and run it."""
+        result: Graph = load_module(f"graphad.passes.{self.name}").run(graph, journal)
+        return result
+
+
+dce = LatePass("dce", "Drop nodes that no output depends on; inputs stay.")
+
+fuse = LatePass("fuse", "Group elementwise ops, with the broadcasts of their operands, into Fused nodes.")
 
 stabilize = RewritePass(
     "stabilize",

@@ -35,7 +35,7 @@ class Copy:
 
     step: int
     value: Value
-    home: Home
+    home: int
     index: int
     buffer: int | None = None
 

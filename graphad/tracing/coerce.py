@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+import graphad.ops as ops
 from graphad.ir.dims import Size
 from graphad.ir.emit import apply, emission
 from graphad.ir.errors import OpTypeError, RuleViolation, TraceError
@@ -16,7 +17,7 @@ from graphad.ir.leaf import Constant, SizeValue
 from graphad.ir.location import user_location
 from graphad.ir.op import Elementwise
 from graphad.ir.types import DType, as_dtype, is_inexact
-from graphad.ops import broadcast_shapes, broadcast_to, cast, stack
+from graphad.ops import broadcast_shapes, broadcast_to, cast
 from graphad.ops import power as raise_to
 from graphad.ops.arithmetic import Power, PowerScalar
 from graphad.tracing.tensor import Number, Tensor
@@ -45,7 +46,7 @@ def as_tensor(value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, (list, tuple)) and _holds_tensor(value):
-        return stack(broadcast_all([as_tensor(item) for item in value]))
+        return ops.stack(broadcast_all([as_tensor(item) for item in value]))
     return constant(value)
 
 
