@@ -283,9 +283,10 @@ __all__ = [
     "zeros",
 ]
 
-__getattr__ = on_first_use(
-    globals(), homes_of({f"{__name__}.{family}": names.split() for family, names in _NAMES.items()})
-)
+HOMES = homes_of({f"{__name__}.{family}": names.split() for family, names in _NAMES.items()})
+"""The module of each function."""
+
+__getattr__ = on_first_use(globals(), HOMES)
 
 
 def load_all() -> None:

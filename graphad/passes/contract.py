@@ -23,7 +23,6 @@ from graphad.ir.types import is_float
 from graphad.ops.product import Matmul
 from graphad.ops.reduction import Sum
 from graphad.ops.shape import BroadcastTo, Transpose
-from graphad.ops.slicing import Pad
 from graphad.passes.chapters import Chapter, RewritePass
 from graphad.passes.costs import cheaper
 from graphad.passes.driver import Journal, Results, imitate, sweep
@@ -157,16 +156,6 @@ def sum_sum(x: Tensor, inner: tuple[int, ...], axes: tuple[int, ...], uses: Any,
         return None
     kept = [axis for axis in range(x.ndim) if axis not in inner]
     return ops.reduce_sum(x, sorted((*inner, *(kept[j] for j in axes))))
-
-
-@rule(pattern(Sum, pattern(Pad, x), axes=axes), complex_too=True)
-def sum_of_pad(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor | None:
-    """sum(pad(x), axes) -> pad(sum(x, axes)): zeros along `axes` add nothing."""
-    op: Any = root.value.node.inputs[0].node.op
-    if not any(op.low[k] != 0 or op.high[k] != 0 or op.interior[k] != 0 for k in axes):
-        return None
-    low, high, interior = ([n for k, n in enumerate(each) if k not in axes] for each in (op.low, op.high, op.interior))
-    return ops.pad(ops.reduce_sum(x, axes), low, high, interior)
 
 
 @rule(pattern(Sum, pattern(Matmul, a, b), axes=axes), complex_too=True)
@@ -330,5 +319,5 @@ class Contraction(RewritePass):
 contract = Contraction(
     "contract",
     "Order matrix products by cost; fold transposes; move scalars, sums, gathers and slices to the small side.",
-    (Chapter("contract"), Chapter("narrow", frozenset({"gather", "slice"}))),
+    (Chapter("contract"), Chapter("narrow", frozenset({"gather", "slice", "pad"}))),
 )

@@ -167,12 +167,14 @@ _read: set[str] = set()
 def op_of_ufunc(ufunc: np.ufunc) -> Elementwise | None:
     """Return the elementwise op that means `ufunc`, or None; loads families until one has it."""
     found = _OP_OF_UFUNC.get(ufunc)
-    for family in _FAMILIES:
-        if found is not None:
-            break
-        if family not in _read:
-            _read_family(family)
-            found = _OP_OF_UFUNC.get(ufunc)
+    if found is None and len(_read) < len(_FAMILIES):
+        # Most ops have the name of the ufunc.
+        for family in sorted(_FAMILIES, key=lambda family: ops.HOMES.get(ufunc.__name__) != f"graphad.ops.{family}"):
+            if family not in _read:
+                _read_family(family)
+                found = _OP_OF_UFUNC.get(ufunc)
+                if found is not None:
+                    break
     return found
 
 
@@ -311,26 +313,33 @@ def _array(number: Any, dtype: DType) -> np.ndarray[Any, Any]:
         raise OpTypeError(str(error), location=emission.location or user_location()) from None
 
 
-def binary(op: Elementwise) -> Callable[[Tensor, Any], Any]:
-    """Return the Python operator ``self op other``."""
+def binary(ufunc: np.ufunc) -> Callable[[Tensor, Any], Any]:
+    """Return the Python operator ``self op other`` that `ufunc` stands for."""
 
     def operator(self: Tensor, other: Any) -> Any:
         if not is_operand(other):
             return NotImplemented
-        return number_if_weak(elementwise(op, self, other), self, other)
+        return number_if_weak(elementwise(_op(ufunc), self, other), self, other)
 
     return operator
 
 
-def reflected(op: Elementwise) -> Callable[[Tensor, Any], Any]:
-    """Return the Python operator ``other op self``."""
+def reflected(ufunc: np.ufunc) -> Callable[[Tensor, Any], Any]:
+    """Return the Python operator ``other op self`` that `ufunc` stands for."""
 
     def operator(self: Tensor, other: Any) -> Any:
         if not is_operand(other):
             return NotImplemented
-        return number_if_weak(elementwise(op, other, self), self, other)
+        return number_if_weak(elementwise(_op(ufunc), other, self), self, other)
 
     return operator
+
+
+def _op(ufunc: np.ufunc) -> Elementwise:
+    """Return the op that means a ufunc which surely has one."""
+    op = op_of_ufunc(ufunc)
+    assert op is not None, f"{ufunc} is an op"
+    return op
 
 
 def number_if_weak(result: Tensor, self: Tensor, other: Any) -> Tensor:
