@@ -226,7 +226,7 @@ def _program(body: Graph) -> Program:
 def _example(m: Dim, n: Dim) -> Graph:
     """Return the body of the sample: tanh(x + y) * 2 with y broadcast to [m,n]."""
     from graphad.ops.arithmetic import Add, Mul
-    from graphad.ops.transcendental import Tanh
+    from graphad.ops.hyperbolic import Tanh
 
     f64 = np.dtype(np.float64)
     x, y = (Value(emit(Input(f"x{k}", TensorType(f64, shape)), ()), 0) for k, shape in enumerate(((m, n), (n,))))

@@ -158,7 +158,7 @@ def result_dtype(ufunc: np.ufunc, *operands: Any) -> DType:
     return _result_dtype(ufunc, kinds) or _undefined(ufunc.__name__, kinds)
 
 
-_FAMILIES = ("arithmetic", "comparison", "selection", "transcendental")
+_FAMILIES = ("arithmetic", "comparison", "selection", "transcendental", "trigonometric", "hyperbolic", "rounding")
 """The families of ops that mean ufuncs."""
 _OP_OF_UFUNC: dict[np.ufunc, Elementwise] = {}
 _read: set[str] = set()
