@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from graphad.ir.collector import collector_paused
 from graphad.ir.errors import PassError
@@ -14,10 +14,13 @@ from graphad.loading import load_module
 from graphad.passes.chapters import Chapter, RewritePass
 from graphad.passes.contract import contract
 from graphad.passes.cse import cse
-from graphad.passes.driver import Journal, Pass
+from graphad.passes.driver import Journal
 from graphad.passes.fold import fold
 from graphad.passes.report import Counted, PassReport, Report
 from graphad.passes.rules import RULES, Rule
+
+if TYPE_CHECKING:
+    from graphad.passes.driver import Pass
 
 
 @frozen
