@@ -122,7 +122,7 @@ def _overlaid(graph: Graph, first: Mapping[str, Any], given: Mapping[str, Any]) 
 Key = tuple[Any, ...]
 
 
-@frozen(slots=True)
+@frozen
 class Bound:
     """The arguments of a call in order, a name for each, and which of the last ones go by keyword."""
 

@@ -30,7 +30,7 @@ class Home:
     RESULT = 4
 
 
-@frozen(slots=True, eq=False)
+@frozen(eq=False)
 class Buffers:
     """The buffers of a graph.
 

@@ -40,7 +40,7 @@ class Copy:
     buffer: int | None = None
 
 
-@frozen(slots=True, eq=False)
+@frozen(eq=False)
 class Lifetimes:
     """Where every value lies and when, short of the offsets.
 

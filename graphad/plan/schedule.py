@@ -32,7 +32,7 @@ SEARCH_READS_UP_TO = 8 * SEARCH_UP_TO
 """The same of the buffers that its steps read, each counted: the effort grows with them as well."""
 
 
-@frozen(slots=True, eq=False)
+@frozen(eq=False)
 class Schedule:
     """The computing nodes of `graph` in the order they run; arguments and constants are there before the first.
 
@@ -151,7 +151,7 @@ def _searched(buffers: Buffers, moved: list[int], effort: Effort) -> tuple[Sched
     return Schedule(buffers.graph, tuple(best.steps), lowest, found.bound), best
 
 
-@frozen(slots=True, eq=False)
+@frozen(eq=False)
 class ArenaTasks:
     """The steps of a graph as tasks over blocks of the arena; `steps` says which step each task is."""
 
