@@ -91,8 +91,8 @@ def rule(
         fast_math: the rule changes IEEE results; it runs under ``optimize(..., fast_math=True)`` only.
         complex_too: the rule holds for complex numbers too: it orders nothing, multiplies by no real constant
             (``(inf + 1j) * 1`` has a nan) and takes no square for a non-negative number.
-        into: name of the rewriting pass ("algebra", "stabilize") to add the rule to. Without it the rule runs where it
-            is named: ``optimize(graph, passes=(my_rule, *PIPELINE))``.
+        into: name of the rewriting pass ("algebra", "stabilize", "contract") to add the rule to. Without it the rule
+            runs where it is named: ``optimize(graph, passes=(my_rule, *PIPELINE))``.
 
     Raises:
         ValueError: another rule has this name, or the function names what no pattern captures.
