@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from graphad.autodiff.between import between, substitute_tensors
-from graphad.autodiff.checkpointing import Recomputation
 from graphad.ir.collector import collector_paused
 from graphad.ir.emit import Emission, emitting, follow, handle
 from graphad.ir.errors import DerivativeError
@@ -21,6 +20,7 @@ from graphad.ops.shape import BroadcastTo
 from graphad.tracing.tensor import Tensor
 
 if TYPE_CHECKING:
+    from graphad.autodiff.checkpointing import Recomputation
     from graphad.autodiff.templates import Templates
 
 
@@ -46,8 +46,8 @@ def pullback(
         DerivativeError: an op on the way has no VJP rule; names the op and the user's line.
     """
     wanted = {t.value for t in inputs}
-    again = Recomputation(wanted)
     nodes = _differentiable(between([t.value for t in outputs], wanted), wanted)
+    again = _recomputation(wanted) if any(node.scope for node in nodes) else None
     active = set(nodes)
     sums: dict[Value, Tensor] = {}
     with emitting(role) as here:
@@ -91,6 +91,12 @@ def pullback(
 
 MANY = 100
 """Nodes to walk over from which some are enough alike for rules by template to pay."""
+
+
+def _recomputation(kept: Collection[Value]) -> Recomputation:
+    from graphad.autodiff.checkpointing import Recomputation
+
+    return Recomputation(kept)
 
 
 def _templates(here: Emission) -> Templates:

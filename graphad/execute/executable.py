@@ -20,7 +20,6 @@ from graphad.ir.collector import collector_paused
 from graphad.ir.errors import ExecutionError, SymbolicSizeError
 from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
-from graphad.plan.amounts import amount_bytes
 from graphad.plan.plan import Plan
 from graphad.tracing.call import convert_leaf, flatten_arguments, size_binding
 
@@ -131,7 +130,11 @@ class Executable:
         self._profile: Profile | None = None
         self._running = 0
         self._programs: OrderedDict[Binding, Tiers] = OrderedDict()
-        budget = None if memory is None else amount_bytes(memory)
+        budget = None
+        if memory is not None:
+            from graphad.plan.amounts import amount_bytes
+
+            budget = amount_bytes(memory)
         self._plans = Plans(self._planned, self._updates, self._results, self._executor, budget, threads)
         self._static = graph.static
         self._program: Tiers | None = None

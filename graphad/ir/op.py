@@ -10,8 +10,8 @@ the lower-case functions of `graphad.ops`.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Hashable, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -73,9 +73,7 @@ class Op:
         if abstract:
             return
         if "name" not in cls.__dict__:
-            name = cls.__name__
-            small = name.lower()
-            cls.name = small if name[1:] == small[1:] else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+            cls.name = _snake_case(cls.__name__)
         registered = OPS.get(cls.name)
         # `dataclass(slots=True)` makes the class twice; a second class of another module is a clash.
         if registered is not None and registered.__module__ != cls.__module__:
@@ -163,6 +161,14 @@ class Op:
     def has_rule(cls, rule: str) -> bool:
         """Tell whether this class or its family gives a rule ("vjp", "jvp", "batch") of its own."""
         return getattr(cls, rule) is not getattr(Op, rule)
+
+
+def _snake_case(name: str) -> str:
+    """Return ``reduce_sum`` for ``ReduceSum``; letters in a row stay together."""
+    text = name[0]
+    for before, letter in pairwise(name):
+        text += f"_{letter}" if letter.isupper() and not before.isupper() else letter
+    return text.lower()
 
 
 def _bind_attribute(value: Any, binding: Mapping[str, Dim]) -> Any:

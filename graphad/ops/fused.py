@@ -22,7 +22,7 @@ from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
 from graphad.ir.op import add_all
 from graphad.ir.samples import late, real, sample
-from graphad.ir.types import TensorType, is_float
+from graphad.ir.types import BLOCK_BYTES, TensorType, is_float
 from graphad.ir.walk import Interpreter
 from graphad.ops.shape import BroadcastTo
 
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
-
-BLOCK_BYTES = 1 << 18
-"""Bytes of one block of one array: a handful of them fit a second-level cache."""
 
 
 @frozen
@@ -228,7 +225,7 @@ def _program(body: Graph) -> Program:
 def _example(m: Dim, n: Dim) -> Graph:
     """Return the body of the sample: tanh(x + y) * 2 with y broadcast to [m,n]."""
     from graphad.ops.arithmetic import Add, Mul
-    from graphad.ops.transcendental import Tanh
+    from graphad.ops.hyperbolic import Tanh
 
     f64 = np.dtype(np.float64)
     x, y = (Value(emit(Input(f"x{k}", TensorType(f64, shape)), ()), 0) for k, shape in enumerate(((m, n), (n,))))

@@ -18,8 +18,8 @@ from graphad.ir.frozen import frozen
 from graphad.ir.op import Elementwise, function_of
 from graphad.ir.samples import real, sample
 from graphad.ir.types import TensorType
-from graphad.ops.arithmetic import sign
 from graphad.ops.comparison import equal, logical_and
+from graphad.ops.rounding import sign
 from graphad.ops.scipy_functions import Blockwise, Computed, ScipyUfunc, scipy_special, single
 from graphad.ops.selection import where
 from graphad.ops.transcendental import exp, log, log1p

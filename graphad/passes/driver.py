@@ -29,6 +29,17 @@ if TYPE_CHECKING:
     from graphad.passes.columns import Columns, Combination
     from graphad.tracing.tensor import Tensor
 
+    class Pass(Protocol):
+        """A named function from graph to graph that writes down what it did."""
+
+        @property
+        def name(self) -> str:
+            """The name in reports and in `passes=`."""
+
+        def run(self, graph: Graph, journal: Journal) -> Graph:
+            """Return the rewritten graph."""
+
+
 REWRITES_OF_ONE_NODE = 1000
 """After this many rewrites that started at one node (and four for each node of the graph), rules run in a circle."""
 
@@ -72,17 +83,6 @@ class Journal:
         """Record one rewrite."""
         self.rewrites.append(Rewrite(rule, node, value))
         self.counts[rule] += 1
-
-
-class Pass(Protocol):
-    """A named function from graph to graph that writes down what it did."""
-
-    @property
-    def name(self) -> str:
-        """The name in reports and in `passes=`."""
-
-    def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Return the rewritten graph."""
 
 
 def describe(value: Value, depth: int = 2) -> str:
@@ -136,20 +136,6 @@ def imitate(here: Emission, node: Node) -> None:
     follow(node)
     here.role = node.role
     here.replica = node.replica
-
-
-@frozen
-class RewritePass:
-    """A pass made of rules."""
-
-    name: str
-    text: str
-    rules: tuple[Rule, ...]
-
-    def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Rewrite until no rule applies."""
-        rules = [r for r in self.rules if journal.fast_math or not r.fast_math]
-        return rewrite(graph, rules, journal)
 
 
 def node_key(node: Node) -> Any:

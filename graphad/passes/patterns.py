@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphad.ir.emit import emitting
-from graphad.ir.frozen import field, frozen
+from graphad.ir.frozen import frozen
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
@@ -130,7 +130,7 @@ class Application(Pattern):
 
     op: type[Op]
     operands: tuple[Pattern, ...]
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any]
     any_operands: bool = False
 
 
@@ -167,7 +167,7 @@ def _ufunc(ufunc: np.ufunc, *operands: Any) -> Pattern:
     op = op_of_ufunc(ufunc)
     if op is None:
         raise TypeError(f"no op means np.{ufunc.__name__}, so a pattern cannot use it")
-    return Application(type(op), tuple([_pattern(x) for x in operands]))
+    return Application(type(op), tuple([_pattern(x) for x in operands]), {})
 
 
 def _pattern(x: Any) -> Pattern:

@@ -148,7 +148,7 @@ ROWS = (
         limits=("by_hand",),
         tolerance=SINGLE,
         kind=Kind.PROCESS,
-        limit="what comes on top of NumPy's own start: importing a hundred modules, and optimising twenty nodes",
+        limit="what comes on top of NumPy's own start: importing eighty modules, and optimising twenty nodes",
     ),
     Row(
         "unrolled1000",

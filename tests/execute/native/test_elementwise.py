@@ -23,8 +23,9 @@ from graphad.execute.native.target import load as load_text
 from graphad.ir.errors import RuleViolation
 from graphad.ir.op import OPS, Elementwise
 from graphad.ir.types import DTYPE_NAMES, TensorType, dtype_named
-from graphad.ops.arithmetic import Add, Div, FloorDivide, Hypot, Power
+from graphad.ops.arithmetic import Add, Div, Power
 from graphad.ops.cast import Cast
+from graphad.ops.rounding import FloorDivide, Hypot
 from graphad.ops.selection import Where
 from graphad.ops.transcendental import Exp
 
