@@ -58,7 +58,7 @@ class RewritePass:
         pending = [part for part in self.parts if journal.fast_math or not part.fast_math]
         needed: set[Chapter | Rule] = set()
         while True:
-            ops = {cls.name for cls in {type(node.op) for node in graph.nodes}}
+            ops = {kind.name for kind in graph.op_classes}
             found = {part for part in pending if isinstance(part, Rule) or part.concerns(ops)}
             if found <= needed:
                 return graph

@@ -14,13 +14,11 @@ import graphad as ga
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Input
 from graphad.ir.op import Op
-from graphad.passes import PIPELINE, columns, driver, optimize
-from graphad.passes.algebra import algebra
+from graphad.passes import PIPELINE, RULES, columns, driver, optimize
 from graphad.passes.columns import Columns, columns_of
 from graphad.passes.contract import contract
 from graphad.passes.driver import _Index, node_key, repeats
-from graphad.passes.rules import RULES
-from graphad.passes.stabilize import stabilize
+from graphad.passes.pipeline import algebra, stabilize
 from tests.random_graphs import Example, random_graphs
 
 WITHOUT_GROUPS = PIPELINE[:-1]
