@@ -17,7 +17,6 @@ from graphad.ir.frozen import frozen
 from graphad.ir.op import Elementwise, function_of
 from graphad.ir.samples import booleans, complex_, integers, real, sample
 from graphad.ir.types import DType, TensorType, is_complex, is_inexact, real_dtype
-from graphad.loading import homes_of, on_first_use
 from graphad.ops.cast import cast
 
 if TYPE_CHECKING:
@@ -249,12 +248,3 @@ def power(x: Tensor, exponent: float | Tensor) -> Tensor:
         if exponent == -1:
             return 1 / x
     return apply(PowerScalar(exponent), x)
-
-
-_ROUNDING = (
-    "Sign Cbrt Reciprocal FloorDivide Remainder Fmod Hypot Floor Ceil Trunc Rint Copysign Nextafter Spacing Heaviside "
-    "Gcd Lcm"
-)
-"""Arithmetic that few programs use: it is found here as well, and loads on first use."""
-
-__getattr__ = on_first_use(globals(), homes_of({"graphad.ops.rounding": _ROUNDING.split()}))

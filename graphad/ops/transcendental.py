@@ -1,4 +1,4 @@
-"""Elementwise exponentials, logarithms and logistic functions; others load on first use.
+"""Elementwise exponentials, logarithms and logistic functions.
 
 Value and partial of each in two lines; `partials(x, y)` reads y, the result, where that is cheaper than x.
 """
@@ -12,7 +12,6 @@ import numpy as np
 
 from graphad.ir.op import Elementwise, function_of
 from graphad.ir.samples import complex_, real, sample
-from graphad.loading import homes_of, on_first_use
 from graphad.ops.arithmetic import FIELD
 
 if TYPE_CHECKING:
@@ -152,12 +151,3 @@ log1p = function_of(Log1p)
 logaddexp = function_of(Logaddexp)
 logaddexp2 = function_of(Logaddexp2)
 expit = function_of(Expit)
-
-_TRIGONOMETRIC = "Sin Cos Tan Arcsin Arccos Arctan Deg2rad Rad2deg Arctan2"
-_HYPERBOLIC = "Sinh Cosh Tanh Arcsinh Arccosh Arctanh"
-"""They are found here as well, and load on first use."""
-
-__getattr__ = on_first_use(
-    globals(),
-    homes_of({"graphad.ops.trigonometric": _TRIGONOMETRIC.split(), "graphad.ops.hyperbolic": _HYPERBOLIC.split()}),
-)

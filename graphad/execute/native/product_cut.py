@@ -36,9 +36,6 @@ PACKED_AT_ONCE = 128 * 1024
 SHORT_ROWS = 1024
 """Bytes of the rows of A up to which the processor does not foresee by itself what a tile reads next."""
 
-MOST_FETCHED = 6
-"""Rows that are fetched at once: the addresses of more, beside those being read, do not fit the machine's registers."""
-
 FEW_UNITS = 16
 """With fewer panels than this, the rows are cut into smaller blocks, so that there is something to share."""
 
@@ -156,8 +153,7 @@ def choose_cut(p: Product, vector_bytes: int, split_terms: bool = True) -> Cut:
     reuse = -(-min(p.m, block) // rows)
     packs_b = not (p.strides_b[2] == 1 or p.n == 1) or (not in_line and (reuse > 2 or p.m >= MANY_ROWS))
     packs_a = not in_line and panels >= (MANY_PANELS if p.strides_a[2] == 1 else SOME_PANELS)
-    short = p.strides_a[2] == 1 and p.k <= terms and p.k * item <= SHORT_ROWS
-    fetches = short and not in_line and not packs_a and rows <= MOST_FETCHED
+    fetches = not in_line and not packs_a and p.strides_a[2] == 1 and p.k <= terms and p.k * item <= SHORT_ROWS
     return Cut(lanes, rows, lanes * vectors, low, terms, block, chunk, group, packs_a, packs_b, fetches, fixed, in_line)
 
 
