@@ -31,6 +31,18 @@ def on_first_use(namespace: dict[str, Any], homes: Mapping[str, str]) -> Callabl
     return load
 
 
+class LateModule:
+    """A module that is imported when something of it is first asked for."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(load_module(self._module), name)
+        setattr(self, name, found)
+        return found
+
+
 def load_module(module: str) -> Any:
     """Import a module, with the cycle collector paused: what is made stays, and counts as old without being scanned."""
     was_on = gc.isenabled()

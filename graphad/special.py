@@ -18,6 +18,7 @@ import graphad.ops as ops
 from graphad.ir.op import Elementwise
 from graphad.numpy.arguments import known, refuse
 from graphad.numpy.elementwise import as_float
+from graphad.ops.error_functions import Erf, Erfc
 from graphad.ops.incomplete import Betainc, Gammainc, Gammaincc
 from graphad.ops.normal import Erfcinv, Erfinv, LogNdtr, Ndtri, NdtriExp
 from graphad.ops.normal import inverse_mills as _inverse_mills
@@ -36,7 +37,7 @@ from graphad.ops.special import (
     Xlogy,
     Zeta,
 )
-from graphad.ops.transcendental import Erf, Erfc, Expit
+from graphad.ops.transcendental import Expit
 from graphad.tracing.coerce import as_tensor, elementwise
 from graphad.tracing.protocols import implements
 from graphad.tracing.tensor import Tensor

@@ -58,6 +58,8 @@ def imported_rooms(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             whole = node.module == "graphad"
             names = [f"graphad.{alias.name}" for alias in node.names] if whole else [node.module]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "LateModule":
+            names = [ast.literal_eval(node.args[0])]
         for name in names:
             if name.startswith("graphad."):
                 yield name.split(".")[1], node.lineno, inside
@@ -109,6 +111,11 @@ NEEDLESS = (
     *("graphad.autodiff.jacobians", "graphad.autodiff.check", "graphad.plan.remat", "graphad.execute.native"),
     *("graphad.numpy.quantiles", "graphad.numpy.untraceable", "graphad.ops.fourier", "graphad.ops.sorting"),
     *("graphad.ops.convolution", "graphad.ops.special", "graphad.linalg", "graphad.special"),
+    *("graphad.ops.comparison", "graphad.ops.selection", "graphad.ops.transcendental", "graphad.ops.trigonometric"),
+    *("graphad.ops.rounding", "graphad.ops.slicing", "graphad.ops.joining", "graphad.ops.cumulative"),
+    *("graphad.passes.stabilize", "graphad.passes.signs", "graphad.passes.choices", "graphad.passes.slices"),
+    *("graphad.passes.narrow", "graphad.passes.fast_math", "graphad.passes.dce", "graphad.ir.polynomials"),
+    *("graphad.ir.size_text", "graphad.autodiff.checkpointing", "graphad.tracing.known"),
 )
 """Modules that the first gradient of a small network has no use for."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from graphad.passes import PASSES, PIPELINE, fast_math
+from graphad.passes import PASSES, PIPELINE
 from graphad.passes.rules import Rule
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "passes.md"
@@ -39,8 +39,6 @@ def page() -> str:
     for name, each in PASSES.items():
         parts.append(f"\n## {name}\n\n{getattr(each, 'text', '')}\n")
         rules: tuple[Rule, ...] = getattr(each, "rules", ())
-        if name == "algebra":
-            rules += fast_math.RULES  # it loads them when they are to apply
         for fast, title in ((False, ""), (True, "Under `fast_math=True` only:")):
             rows = [f"| `{r.name}` | {_cell(r.text)} |" for r in rules if r.fast_math is fast]
             if rows:

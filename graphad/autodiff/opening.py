@@ -28,7 +28,6 @@ from graphad.ir.leaf import Input
 from graphad.ir.location import user_location
 from graphad.ir.node import Value
 from graphad.ir.types import TensorType, is_inexact
-from graphad.ir.walk import evaluate
 from graphad.tracing.coerce import as_tensor
 from graphad.tracing.conversion import converting
 from graphad.tracing.numpy_errors import explaining
@@ -264,6 +263,8 @@ def settle(
     handle class of those given).
     """
     if not any(isinstance(item, Tensor) for item in given) and not _depends_on_others(outputs, inputs):
+        from graphad.ir.walk import evaluate
+
         arrays = [np.asarray(item, t.dtype) for item, t in zip(given, inputs, strict=True)]
         graph = Graph(
             "call",

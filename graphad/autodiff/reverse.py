@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from graphad.autodiff.between import between, substitute_tensors
-from graphad.autodiff.checkpointing import Recomputation
 from graphad.ir.collector import collector_paused
 from graphad.ir.emit import Emission, emitting, follow, handle
 from graphad.ir.errors import DerivativeError
@@ -21,6 +20,7 @@ from graphad.ops.shape import BroadcastTo
 from graphad.tracing.tensor import Tensor
 
 if TYPE_CHECKING:
+    from graphad.autodiff.checkpointing import Recomputation
     from graphad.autodiff.templates import Templates
 
 
@@ -46,8 +46,8 @@ def pullback(
         DerivativeError: an op on the way has no VJP rule; names the op and the user's line.
     """
     wanted = {t.value for t in inputs}
-    again = Recomputation(wanted)
     nodes = _differentiable(between([t.value for t in outputs], wanted), wanted)
+    again = _recomputation(wanted) if any(node.scope for node in nodes) else None
     active = set(nodes)
     sums: dict[Value, Tensor] = {}
     with emitting(role) as here:
@@ -58,25 +58,45 @@ def pullback(
                 follow(output.value.node)
                 _add_to(sums, output.value, cotangent)
         for node in reversed(nodes):
-            received = tuple([sums.get(v) if v in wanted else sums.pop(v, None) for v in node.outputs])
-            if received.count(None) == len(received):
+            results = node.outputs
+            if sums.keys().isdisjoint(results):
                 continue
-            follow(node)
-            for value, pulled in zip(node.inputs, pull_node(node, received, again, templates), strict=True):
-                if pulled is None or not (value[0] in active or value in wanted):
+            received: tuple[Tensor | None, ...]
+            if len(results) == 1 and results[0] not in wanted:
+                received = (sums.pop(results[0]),)
+            else:
+                received = tuple([sums.get(v) if v in wanted else sums.pop(v, None) for v in results])
+            given = None if templates is None else templates.pulled(node, received[0], results)
+            if given is None:
+                given = pull_node(node, received, again, templates)
+            for value, pulled in zip(node.inputs, given, strict=True):
+                maker = value[0]
+                if pulled is None or not (maker in active or value in wanted):
                     continue
-                if is_inexact(value[0].types[value[1]].dtype):
-                    _expect_type(pulled, value, node, "the VJP rule's cotangent")
+                type_ = maker.types[value[1]]
+                if type_.dtype.kind in "fc" or is_inexact(type_.dtype):
+                    made = pulled.value
+                    if made[0].types[made[1]] is not type_:
+                        _expect_type(pulled, value, node, "the VJP rule's cotangent")
                     known = sums.get(value)
                     if known is None:
                         sums[value] = pulled
+                    elif templates is None:
+                        follow(node)
+                        sums[value] = known + pulled
                     else:
-                        sums[value] = known + pulled if templates is None else templates.sum(known, pulled, node)
+                        sums[value] = templates.sum(known, pulled, node)
     return [sums.get(t.value) for t in inputs]
 
 
 MANY = 100
 """Nodes to walk over from which some are enough alike for rules by template to pay."""
+
+
+def _recomputation(kept: Collection[Value]) -> Recomputation:
+    from graphad.autodiff.checkpointing import Recomputation
+
+    return Recomputation(kept)
 
 
 def _templates(here: Emission) -> Templates:
@@ -108,10 +128,12 @@ def pull_node(
 ) -> Sequence[Tensor | None]:
     """Apply the VJP rule of one node, reading what `again` computes anew; DerivativeError where there is no rule."""
     op = node.op
-    if op.no_gradient:
-        return (None,) * len(node.inputs)
-    if not type(op).has_rule("vjp"):
-        raise _no_derivative(node, "it has no VJP rule")
+    by_template = templates is not None and templates.fits(op) and type(cotangents[0]) is Tensor
+    if not by_template:
+        if op.no_gradient:
+            return (None,) * len(node.inputs)
+        if not type(op).has_rule("vjp"):
+            raise _no_derivative(node, "it has no VJP rule")
     read: Sequence[Value] = node.inputs
     made: Sequence[Value] = node.outputs
     if again is not None and node.scope:
@@ -122,11 +144,13 @@ def pull_node(
         # Beside a logarithm it stays: by it `stabilize` knows the derivative of x log(x).
         return handle(read[1]), handle(read[0])
     slots = None
-    if templates is not None and templates.fits(op) and type(cotangents[0]) is Tensor:
+    if by_template:
+        assert templates is not None and cotangents[0] is not None
         slots = [cotangents[0].value, *read, *made]
         again_made = templates.apply(node, slots)
         if again_made is not None:
             return again_made
+    follow(node)
     operands = tuple([handle(value) for value in read])
     results = tuple([handle(value) for value in made])
     try:

@@ -7,14 +7,17 @@ a template makes the same nodes, of the same ops and types, at a third of the co
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from graphad.ir.emit import Emission
-from graphad.ir.node import Node, Value
+from graphad.ir.emit import Emission, follow
+from graphad.ir.leaf import Constant
+from graphad.ir.node import Node, Value, new_node, new_value
 from graphad.ir.op import Elementwise, Op
 from graphad.ir.types import TensorType
 from graphad.ops.arithmetic import Add
+from graphad.ops.shape import BroadcastTo
 from graphad.tracing.tensor import Tensor
 
 LONGEST = 32
@@ -22,10 +25,10 @@ LONGEST = 32
 
 
 class Step(NamedTuple):
-    """A node to make: its op, the positions of its operands among what is known, and its types."""
+    """A node to make: its op, what chooses its operands among what is known, and its types."""
 
     op: Op
-    operands: tuple[int, ...]
+    operands: Callable[[Sequence[Value]], tuple[Value, ...]]
     types: tuple[TensorType, ...]
 
 
@@ -59,6 +62,17 @@ class Templates:
             known = self._fit[kind] = own and not op.no_gradient
         return known
 
+    def pulled(self, node: Node, cotangent: Tensor | None, results: Sequence[Value]) -> Sequence[Tensor | None] | None:
+        """Return what the rule of a node of one result gives for its cotangent; None where `pull_node` is to be asked.
+
+        That are nodes in scopes, which may be computed again, and cotangents that may be constant.
+        """
+        if node.scope or cotangent.__class__ is not Tensor or not self.fits(node.op):
+            return None
+        assert cotangent is not None
+        value = cotangent.value
+        return None if type(value[0].op) in _CONSTANTS else self.apply(node, [value, *node.inputs, *results])
+
     def apply(self, node: Node, slots: list[Value]) -> Sequence[Tensor | None] | None:
         """Return what the rule of `node` gives for a cotangent, operands and a result; None where it is to be asked."""
         template = self._known.get(_key(node.op, slots))
@@ -66,17 +80,18 @@ class Templates:
             return None
         location, scope, role, replica = node.location, node.scope, self._role, self._replica
         for op, operands, types in template.steps:
-            made = Node(op, tuple([slots[k] for k in operands]), types, location, scope, role, replica)
-            slots.append(Value(made, 0))
+            made = new_node(op, operands(slots), types, location, scope, role, replica)
+            slots.append(new_value(Value, (made, 0)))
         return [None if k is None else Tensor(slots[k]) for k in template.results]
 
     def sum(self, a: Tensor, b: Tensor, node: Node) -> Tensor:
         """Return a + b, as made for `node`."""
         types = a.value[0].types
         if types is not b.value[0].types or len(types) > 1 or type(a) is not Tensor or type(b) is not Tensor:
+            follow(node)
             return a + b
-        operands = (a.value, b.value)
-        return Tensor(Value(Node(_ADD, operands, types, node.location, node.scope, self._role, self._replica), 0))
+        made = new_node(_ADD, (a.value, b.value), types, node.location, node.scope, self._role, self._replica)
+        return Tensor(new_value(Value, (made, 0)))
 
     def learn(self, node: Node, slots: Sequence[Value], results: Sequence[Tensor | None]) -> None:
         """Make a template of what the rule of `node` has just given, where that is plain."""
@@ -88,6 +103,7 @@ class Templates:
 
 
 _ADD = Add()
+_CONSTANTS = (Constant, BroadcastTo)
 _HASH_WITHOUT_ATTRIBUTES = Op.__hash__
 
 
@@ -95,7 +111,18 @@ def _key(op: Op, slots: Sequence[Value]) -> Hashable:
     """Return what nodes of equal op and types share; a class stands for its ops where they have no attributes."""
     kind = type(op)
     own = kind if kind.__hash__ is _HASH_WITHOUT_ATTRIBUTES else op
+    types = slots[0][0].types
+    last = len(slots) - 1
+    if last <= 3 and types is slots[1][0].types is slots[last - 1][0].types is slots[last][0].types and len(types) == 1:
+        return own, id(types[0])  # what most have: at most two operands, and one type
     return (own, *[id(value[0].types[value[1]]) for value in slots])
+
+
+def _chooser(positions: Sequence[int]) -> Callable[[Sequence[Value]], tuple[Value, ...]]:
+    """Return the function that gives the values at these positions."""
+    if len(positions) > 1:
+        return itemgetter(*positions)
+    return lambda slots: tuple([slots[k] for k in positions])
 
 
 def _template(slots: Sequence[Value], results: Sequence[Value | None]) -> Template | None:
@@ -114,7 +141,7 @@ def _template(slots: Sequence[Value], results: Sequence[Value | None]) -> Templa
         stack += [value[0] for value in node.inputs if value not in at]
     steps = []
     for node in sorted(found, key=lambda each: each.serial):
-        steps.append(Step(node.op, tuple([at[value] for value in node.inputs]), node.types))
+        steps.append(Step(node.op, _chooser([at[value] for value in node.inputs]), node.types))
         at[Value(node, 0)] = len(at)
     types = tuple([value[0].types[value[1]] for value in slots])
     return Template(tuple(steps), tuple([None if v is None else at[v] for v in results]), types)

@@ -6,7 +6,7 @@ import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,9 @@ from graphad.execute.tiers import UNFIT
 from graphad.ir.collector import collector_paused
 from graphad.ir.containers import Container, flatten, paths, unflatten
 from graphad.ir.errors import ExecutionError
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.types import TensorType
-from graphad.plan.amounts import amount_bytes
 from graphad.tracing.call import argument_containers, argument_names
 from graphad.tracing.tensor import Tensor
 from graphad.tracing.trace import bind_call, is_leaf, trace
@@ -122,7 +122,8 @@ def _overlaid(graph: Graph, first: Mapping[str, Any], given: Mapping[str, Any]) 
 Key = tuple[Any, ...]
 
 
-class Bound(NamedTuple):
+@frozen
+class Bound:
     """The arguments of a call in order, a name for each, and which of the last ones go by keyword."""
 
     values: tuple[Any, ...]
@@ -153,7 +154,11 @@ class Jitted:
         self._optimize = optimize
         self._executor = executor
         self._threads = threads
-        self._memory = None if memory is None else amount_bytes(memory)
+        self._memory: int | None = None
+        if memory is not None:
+            from graphad.plan.amounts import amount_bytes
+
+            self._memory = amount_bytes(memory)
         self._lock = threading.Lock()
         self._cache: OrderedDict[Key, Executable] = OrderedDict()
         self._latest: tuple[Executable, tuple[type, ...]] | None = None
@@ -227,7 +232,7 @@ class Jitted:
 
     @collector_paused()
     def _compiled(self, bound: Bound, leaves: list[Any], container: Container) -> Executable:
-        values, names, by_keyword = bound
+        values, names, by_keyword = bound.values, bound.names, bound.by_keyword
         static = {k: a for k, a in enumerate(values) if k in self._static}
 
         def positional(*dynamic: Any) -> Any:

@@ -20,7 +20,6 @@ from graphad.ir.collector import collector_paused
 from graphad.ir.errors import ExecutionError, SymbolicSizeError
 from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
-from graphad.plan.amounts import amount_bytes
 from graphad.plan.plan import Plan
 from graphad.tracing.call import convert_leaf, flatten_arguments, size_binding
 
@@ -36,7 +35,8 @@ class Memory:
     """What an Executable needs, in bytes: `arena`, `scratch` and `state` are held, `results` are made by each call.
 
     `lower_bound` is the most arena bytes live at once; `inputs` belong to the caller, `constants` to the graph.
-    `scratch` is the workspace of machine code, 0 until it is compiled; `budget` is what `memory=` allowed.
+    `scratch` is the workspace of machine code, once it is compiled, and what NumPy allocates inside an op; `budget`
+    is what `memory=` allowed.
     """
 
     arena: int
@@ -130,7 +130,11 @@ class Executable:
         self._profile: Profile | None = None
         self._running = 0
         self._programs: OrderedDict[Binding, Tiers] = OrderedDict()
-        budget = None if memory is None else amount_bytes(memory)
+        budget = None
+        if memory is not None:
+            from graphad.plan.amounts import amount_bytes
+
+            budget = amount_bytes(memory)
         self._plans = Plans(self._planned, self._updates, self._results, self._executor, budget, threads)
         self._static = graph.static
         self._program: Tiers | None = None

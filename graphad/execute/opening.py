@@ -11,8 +11,11 @@ from collections.abc import Callable
 
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
-from graphad.ops.fused import BLOCK_BYTES, Fused
+from graphad.ir.types import BLOCK_BYTES
 from graphad.plan.buffers import byte_size
+
+FUSED = "fused"
+"""The name of the op `Fused`, whose module is loaded by what makes groups."""
 
 
 def with_groups(graph: Graph) -> Graph:
@@ -22,8 +25,8 @@ def with_groups(graph: Graph) -> Graph:
     """
     if all(byte_size(type_) <= BLOCK_BYTES for node in graph.nodes for type_ in node.types):
         return graph
+    from graphad.passes import fuse
     from graphad.passes.driver import Journal
-    from graphad.passes.fuse import fuse
 
     return fuse.run(graph, Journal())
 
@@ -35,13 +38,13 @@ def open_groups(graph: Graph) -> Graph:
 
 def opened(graph: Graph, which: Callable[[Node], bool]) -> Graph:
     """Return the graph with the `Fused` nodes that `which` holds for replaced by the nodes of their bodies."""
-    if not any(which(node) for node in graph.nodes):
+    if all(kind.name != FUSED for kind in graph.op_classes) or not any(map(which, graph.nodes)):
         return graph
     final: dict[Value, Value] = {}
     for node in graph.nodes:
         inputs = tuple([final.get(value, value) for value in node.inputs])
-        if isinstance(node.op, Fused) and which(node):
-            body = node.op.body
+        if which(node):
+            (body,) = node.op.graphs()
             inner = dict(zip(body.inputs, inputs, strict=True))
             for member in body.nodes[len(body.inputs) :]:
                 _copy(member, tuple([inner[value] for value in member.inputs]), inner)
@@ -54,7 +57,7 @@ def opened(graph: Graph, which: Callable[[Node], bool]) -> Graph:
 
 
 def _is_small_group(node: Node) -> bool:
-    return type(node.op) is Fused and byte_size(node.types[0]) <= BLOCK_BYTES
+    return node.op.name == FUSED and byte_size(node.types[0]) <= BLOCK_BYTES
 
 
 def _copy(node: Node, inputs: tuple[Value, ...], results: dict[Value, Value]) -> None:

@@ -93,7 +93,14 @@ class Plans:
     def _planned(self, executor: str, graph: Graph) -> Plan:
         if self.budget is None:
             return plan(graph, self._updates, self._results)
-        return self._within(graph, 0) if executor == "reference" else self._native_within(graph)
+        workspace = self._reference_workspace if executor == "reference" else self._native_workspace
+        beside = workspace(plan(graph, self._updates, self._results))
+        while True:
+            found = self._within(graph, beside)
+            needed = workspace(found)
+            if found.peak_bytes + needed <= self.budget:
+                return found
+            beside = max(needed, beside + 1)  # more each time, so this ends: with a plan, or a refusal
 
     def _bound(self, binding: Binding) -> Graph:
         return self.graph.bind(**dict(binding)) if binding else self.graph
@@ -116,15 +123,14 @@ class Plans:
         assert self.budget is not None
         return within(graph, self._updates, self._results, self.budget, beside).plan
 
-    def _native_within(self, graph: Graph) -> Plan:
-        """Return a plan that fits with its workspace, which is known when its steps are."""
+    def _reference_workspace(self, found: Plan) -> int:
+        """Return the bytes of temporaries of the ops, which NumPy makes."""
+        from graphad.execute.reference import workspace_bytes
+
+        return workspace_bytes(found)
+
+    def _native_workspace(self, found: Plan) -> int:
+        """Return the bytes of workspace, which are known when the steps are."""
         from graphad.execute.native.workspace import workspace_bytes
 
-        assert self.budget is not None
-        beside = workspace_bytes(plan(graph, self._updates, self._results), self._threads)
-        while True:
-            found = self._within(graph, beside)
-            needed = workspace_bytes(found, self._threads)
-            if found.peak_bytes + needed <= self.budget:
-                return found
-            beside = max(needed, beside + 1)  # more each time, so this ends: with a plan, or a refusal
+        return workspace_bytes(found, self._threads)

@@ -107,6 +107,13 @@ class Program:
                 arguments[0] = None
         return results
 
+    @property
+    def scratch_bytes(self) -> int:
+        """Return the most bytes of temporaries that a call of NumPy makes."""
+        calls = zip(self._calls, self._nodes, strict=True)
+        made = [n.op.temporaries(n.input_types, n.types) for (function, _), n in calls if function is not np.copyto]
+        return max(made, default=0)
+
     def _execute(self, given: Sequence[Any]) -> None:
         """Run all steps; `given` are the call's arguments and results, which are in their places already."""
         self._make_calls(self._calls, self._nodes)
@@ -176,11 +183,11 @@ class Program:
         """Return where a step writes `value`: a view of the arena, of a state, or the slot of a result."""
         found = self.plan.lifetimes
         buffer = found.buffer(value)
-        type_ = value.type
-        shape: Any = type_.shape
+        type_ = value[0].types[value[1]]
         home = found.homes[buffer]
-        if home == Home.ARENA:
+        if not home:  # the arena, as mostly
             return self._in_arena(self.plan.arena.offsets[buffer], type_)
+        shape: Any = type_.shape
         if home == Home.STATE:
             return self._state[found.places[buffer]].reshape(shape)
         position = found.places[buffer]
@@ -246,3 +253,10 @@ class Program:
             path.append(path[-1].inputs[0].node)
         for node in reversed(path):
             self._bind_view(node)
+
+
+def workspace_bytes(plan: Plan) -> int:
+    """Return the `scratch_bytes` of the program of a plan; the arena that it binds is reserved and never touched."""
+    types = plan.graph.input_types
+    state = {k: np.empty(types[k].shape, types[k].dtype) for k in plan.lifetimes.updates}
+    return Program(plan, state).scratch_bytes

@@ -22,10 +22,11 @@ def report(plan: Plan, executor: str = "reference", budget: int | None = None) -
     counts = stats(plan.graph)
     found = plan.lifetimes
     hosts = sum(1 for node in found.steps if node.op.allocates and not node.op.view)
+    apart = f", {hosts:,} with temporaries of their own" if executor == "reference" else ""
     excess = plan.arena_bytes / plan.lower_bound_bytes - 1 if plan.lower_bound_bytes else 0.0
     lines = [
         f"executable {plan.graph.name} ({EXECUTORS[executor]})",
-        f"  steps          {len(found.steps):,}: {found.in_place:,} in place, {hosts:,} with temporaries of their own",
+        f"  steps          {len(found.steps):,}: {found.in_place:,} in place{apart}",
         f"  ops            {', '.join(f'{name} {times}' for name, times in counts.by_op.items()) or 'none'}",
         f"  FLOPs          {counts.flops:,}",
         f"  bytes moved    {counts.bytes_moved:,}",
@@ -34,6 +35,7 @@ def report(plan: Plan, executor: str = "reference", budget: int | None = None) -
         *_recomputation(plan),
         f"  arena          {plan.arena_bytes:,} bytes, {excess:.1%} over the lower bound of {plan.lower_bound_bytes:,}",
         f"  results        {plan.result_bytes:,} bytes",
+        *(_temporaries(plan) if executor == "reference" else []),
         f"  state          {plan.state_bytes:,} bytes",
         f"  constants      {plan.constant_bytes:,} bytes",
     ]
@@ -51,6 +53,14 @@ def _budget(plan: Plan, budget: int | None) -> list[str]:
         return []
     left = budget - plan.peak_bytes
     return [f"  budget         {budget:,} bytes: {left:,} are left for the executor's workspace"]
+
+
+def _temporaries(plan: Plan) -> list[str]:
+    """Say which op allocates most inside itself; nothing where none does."""
+    nodes = [node for node in plan.lifetimes.steps if node.op.allocates and not node.op.view]
+    taken = [(node.op.temporaries(node.input_types, node.types), node.op.name) for node in nodes]
+    most, name = max(taken, default=(0, ""))
+    return [f"  temporaries    {most:,} bytes at most, of {name}"] if most else []
 
 
 def _recomputation(plan: Plan) -> list[str]:

@@ -44,6 +44,10 @@ class BodyOp(General, abstract=True):
         """The sum over the body."""
         return total(Counter(node.op.flops(node.input_types, node.types) for node in self.body.nodes))
 
+    def temporaries(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> int:
+        """All values of the body, which are kept until it has run."""
+        return sum([int(t.nbytes) for node in self.body.nodes for t in node.types])
+
     def graphs(self) -> tuple[Graph, ...]:
         """The body."""
         return (self.body,)

@@ -20,29 +20,21 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Literal, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, cast
 
 from graphad.ir.errors import SymbolicSizeError
 from graphad.ir.frozen import field, frozen
 from graphad.ir.location import Location, is_internal, user_location
-from graphad.ir.polynomials import (
-    ONE,
-    Monomial,
-    Polynomial,
-    add,
-    common_divisor,
-    constant,
-    content,
-    divide,
-    is_constant,
-    leading,
-    leading_first,
-    multiply,
-    names_of,
-    never_divisible,
-    proves_at_least,
-)
-from graphad.ir.size_text import fraction_text, read_fraction
+from graphad.loading import LateModule
+
+if TYPE_CHECKING:
+    import graphad.ir.polynomials as poly
+    from graphad.ir import size_text
+    from graphad.ir.polynomials import Monomial, Polynomial
+else:
+    # Most programs have no symbolic sizes.
+    poly = LateModule("graphad.ir.polynomials")
+    size_text = LateModule("graphad.ir.size_text")
 
 Relation = Literal["!=", ">=", "divides"]
 
@@ -149,7 +141,7 @@ class Size:
         raise _not_a_number(self)
 
     def __str__(self) -> str:
-        return fraction_text(self._numerator, self._denominator)
+        return size_text.fraction_text(self._numerator, self._denominator)
 
     __repr__ = __str__
 
@@ -194,7 +186,7 @@ def dim(name: str) -> Size:
     """Name a size: a non-negative integer to be bound later. `name` is an identifier, else ValueError."""
     if not isinstance(name, str) or not name.isidentifier():
         raise ValueError(f"the name of a size must be an identifier, not {name!r}")
-    return cast("Size", _fraction({(name,): 1}, ONE))
+    return cast("Size", _fraction({(name,): 1}, poly.ONE))
 
 
 # Decisions
@@ -208,7 +200,11 @@ def equal(a: Dim, b: Dim) -> bool:
     if not numerator:
         return True
     negated = {monomial: -value for monomial, value in numerator.items()}
-    if not (never_divisible(numerator, 0) or proves_at_least(numerator, 1, 0) or proves_at_least(negated, 1, 0)):
+    if not (
+        poly.never_divisible(numerator, 0)
+        or poly.proves_at_least(numerator, 1, 0)
+        or poly.proves_at_least(negated, 1, 0)
+    ):
         _note("!=", a, b)
     return False
 
@@ -235,7 +231,7 @@ def divides(d: Dim, a: Dim) -> bool:
     if not isinstance(d, Size) and d == 0:
         return False
     numerator, denominator = _lowest_terms(*_quotient_parts(a, d))
-    if denominator == ONE:
+    if denominator == poly.ONE:
         return True
     if _never_integer(numerator, denominator):
         return False
@@ -268,7 +264,7 @@ def names(dims: Iterable[Dim]) -> frozenset[str]:
     found: set[str] = set()
     for size in dims:
         if isinstance(size, Size):
-            found |= names_of(size._numerator) | names_of(size._denominator)
+            found |= poly.names_of(size._numerator) | poly.names_of(size._denominator)
     return frozenset(found)
 
 
@@ -359,9 +355,9 @@ def solve(pattern: Sequence[Dim], actual: Sequence[int], binding: dict[str, int]
 
 def _solve_affine(size: Size, number: int) -> tuple[str, int | None] | None:
     """The one name of an affine `size` and the value that makes it `number` (None: no integer does)."""
-    if not is_constant(size._denominator) or set(map(len, size._numerator)) - {0, 1}:
+    if not poly.is_constant(size._denominator) or set(map(len, size._numerator)) - {0, 1}:
         return None
-    free = names_of(size._numerator)
+    free = poly.names_of(size._numerator)
     if len(free) != 1:
         return None
     (name,) = free
@@ -400,7 +396,7 @@ def _evaluate(p: Polynomial, binding: Mapping[str, Dim]) -> Dim:
 def parse_dim(text: str) -> Dim:
     """Read a size as `str` prints it: ``2*batch+1``, ``(batch+1)/2``, ``7``. ValueError on any other text."""
     try:
-        return _fraction(*_lowest_terms(*read_fraction(text)))
+        return _fraction(*_lowest_terms(*size_text.read_fraction(text)))
     except SymbolicSizeError as error:
         raise ValueError(f"{text[:80]!r} is not a size: {error.message}") from None
 
@@ -420,14 +416,15 @@ def _fraction(numerator: Polynomial, denominator: Polynomial) -> Dim:
     """The Dim of a fraction in lowest terms; an int where it is constant."""
     if _never_integer(numerator, denominator):
         raise SymbolicSizeError(
-            f"{fraction_text(numerator, denominator)} is never a whole number, so it cannot be a size",
+            f"{size_text.fraction_text(numerator, denominator)} is never a whole number, so it cannot be a size",
             location=locate(),
         )
-    if denominator == ONE and is_constant(numerator):
+    if denominator == poly.ONE and poly.is_constant(numerator):
         return numerator.get((), 0)
     size = object.__new__(Size)
     key = tuple(
-        tuple((monomial, p[monomial]) for monomial in sorted(p, key=leading_first)) for p in (numerator, denominator)
+        tuple((monomial, p[monomial]) for monomial in sorted(p, key=poly.leading_first))
+        for p in (numerator, denominator)
     )
     object.__setattr__(size, "_numerator", numerator)
     object.__setattr__(size, "_denominator", denominator)
@@ -438,42 +435,46 @@ def _fraction(numerator: Polynomial, denominator: Polynomial) -> Dim:
 
 def _lowest_terms(numerator: Polynomial, denominator: Polynomial) -> tuple[Polynomial, Polynomial]:
     """Cancel the greatest common divisor and make the leading coefficient of the denominator positive."""
-    if denominator == ONE:
+    if denominator == poly.ONE:
         return numerator, denominator
-    common = common_divisor(numerator, denominator)
-    if denominator[leading(denominator)] < 0:
-        common = multiply(constant(-1), common)
-    top, bottom = divide(numerator, common), divide(denominator, common)
+    common = poly.common_divisor(numerator, denominator)
+    if denominator[poly.leading(denominator)] < 0:
+        common = poly.multiply(poly.constant(-1), common)
+    top, bottom = poly.divide(numerator, common), poly.divide(denominator, common)
     assert top is not None and bottom is not None, "a common divisor divides"
     return top, bottom
 
 
 def _never_integer(numerator: Polynomial, denominator: Polynomial) -> bool:
-    return is_constant(denominator) and denominator != ONE and never_divisible(numerator, content(denominator))
+    return (
+        poly.is_constant(denominator)
+        and denominator != poly.ONE
+        and poly.never_divisible(numerator, poly.content(denominator))
+    )
 
 
 def _parts(d: Dim) -> tuple[Polynomial, Polynomial]:
-    return (d._numerator, d._denominator) if isinstance(d, Size) else (constant(int(d)), ONE)
+    return (d._numerator, d._denominator) if isinstance(d, Size) else (poly.constant(int(d)), poly.ONE)
 
 
 def _quotient_parts(a: Dim, b: Dim) -> tuple[Polynomial, Polynomial]:
     (p, q), (r, s) = _parts(a), _parts(b)
-    return multiply(p, s), multiply(q, r)
+    return poly.multiply(p, s), poly.multiply(q, r)
 
 
 def _difference(a: Dim, b: Dim) -> tuple[Polynomial, Polynomial]:
     (p, q), (r, s) = _parts(a), _parts(b)
-    return _lowest_terms(add(multiply(p, s), multiply(r, q), -1), multiply(q, s))
+    return _lowest_terms(poly.add(poly.multiply(p, s), poly.multiply(r, q), -1), poly.multiply(q, s))
 
 
 def _sum(a: Dim, b: Dim, factor: int) -> Dim:
     (p, q), (r, s) = _parts(a), _parts(b)
-    return _fraction(*_lowest_terms(add(multiply(p, s), multiply(r, q), factor), multiply(q, s)))
+    return _fraction(*_lowest_terms(poly.add(poly.multiply(p, s), poly.multiply(r, q), factor), poly.multiply(q, s)))
 
 
 def _product(a: Dim, b: Dim) -> Dim:
     (p, q), (r, s) = _parts(a), _parts(b)
-    return _fraction(*_lowest_terms(multiply(p, r), multiply(q, s)))
+    return _fraction(*_lowest_terms(poly.multiply(p, r), poly.multiply(q, s)))
 
 
 def _exact_quotient(a: Dim, d: Dim) -> Dim:
@@ -482,7 +483,7 @@ def _exact_quotient(a: Dim, d: Dim) -> Dim:
         raise ZeroDivisionError("division of a size by zero")
     numerator, denominator = _lowest_terms(*_quotient_parts(a, d))
     quotient = _fraction(numerator, denominator)
-    if denominator != ONE:
+    if denominator != poly.ONE:
         _note("divides", d, a)
     return quotient
 
@@ -492,7 +493,7 @@ def _remainder(a: Dim, d: Dim) -> int:
     if not isinstance(d, Size) and d == 0:
         raise ZeroDivisionError("remainder of a size by zero")
     _, denominator = _lowest_terms(*_quotient_parts(a, d))
-    if denominator != ONE:
+    if denominator != poly.ONE:
         raise SymbolicSizeError(
             f"the remainder of size `{a}` by `{d}` is not known while tracing: {_cure((a, d))}",
             location=locate(),
@@ -505,13 +506,13 @@ def _decide_order(a: Dim, b: Dim) -> bool | None:
     numerator, denominator = _difference(a, b)
     for lowest in (0, 2):
         for sign in (1, -1):
-            top, bottom = multiply(constant(sign), numerator), multiply(constant(sign), denominator)
-            if proves_at_least(bottom, 1, lowest):
-                if proves_at_least(top, 0, lowest):
+            top, bottom = poly.multiply(poly.constant(sign), numerator), poly.multiply(poly.constant(sign), denominator)
+            if poly.proves_at_least(bottom, 1, lowest):
+                if poly.proves_at_least(top, 0, lowest):
                     if lowest:
                         _note(">=", a, b)
                     return True
-                if proves_at_least(multiply(constant(-1), top), 1, lowest):
+                if poly.proves_at_least(poly.multiply(poly.constant(-1), top), 1, lowest):
                     if lowest:
                         _note(">=", b, a + 1)
                     return False

@@ -11,6 +11,7 @@ not load that module.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from inspect import get_annotations  # NumPy has loaded it
 from operator import attrgetter
@@ -202,26 +203,23 @@ def _home(cls: type[Any], name: str, method: object) -> Any:
 
 def _constructor(cls: type[Any], fields: Collection[Field]) -> FunctionType:
     """Return the `__init__` that the standard decorator would make."""
-    names = [each.name for each in fields]
-    if len(names) in TEMPLATES["__init__"] and not hasattr(cls, "__post_init__") and all(map(_plain, fields)):
-        made = _from_template("__init__", names)
-        made.__defaults__ = _defaults(fields)
-        made.__annotations__ = {**{each.name: each.type for each in fields}, "return": None}
-    else:
-        made = _from_source(fields, hasattr(cls, "__post_init__"))
+    given = [each for each in fields if each.init]
+    names = [each.name for each in given]
+    made = _from_template("__init__", names) if len(names) in TEMPLATES["__init__"] else _from_source(names)
+    made.__defaults__ = _defaults(given)
+    made.__annotations__ = {**{each.name: each.type for each in given}, "return": None}
     made.__qualname__ = f"{cls.__qualname__}.__init__"
     made.__module__ = cls.__module__
-    return made
+    unset = [each for each in fields if each.factory is not MISSING or not (each.init or each.default is MISSING)]
+    post_init = hasattr(cls, "__post_init__")
+    return _completed(made, unset, post_init) if unset or post_init else made
 
 
-def _plain(each: Field) -> bool:
-    return each.init and each.factory is MISSING
-
-
-def _defaults(fields: Iterable[Field]) -> tuple[Any, ...]:
+def _defaults(given: Iterable[Field]) -> tuple[Any, ...]:
+    """Return the defaults of the arguments; MISSING stands for what a factory gives."""
     found: list[Any] = []
-    for each in fields:
-        if each.default is not MISSING:
+    for each in given:
+        if not each.required:
             found.append(each.default)
         elif found:
             raise TypeError(f"non-default argument {each.name!r} follows default argument")
@@ -233,41 +231,28 @@ def _from_template(method: str, names: Sequence[str]) -> FunctionType:
     return with_names(templates[len(names)], {f"f{k}": name for k, name in enumerate(names)})
 
 
-def _from_source(fields: Iterable[Field], post_init: bool) -> FunctionType:
-    known: dict[str, Any] = {"_set": object.__setattr__, "_missing": MISSING}
-    parameters = ["self"]
-    lines = []
-    annotations: dict[str, Any] = {}
-    for each in fields:
-        name = each.name
-        value = name
-        if each.factory is not MISSING:
-            known[f"_factory_{name}"] = each.factory
-            made = f"_factory_{name}()"
-            value = f"{made} if {name} is _missing else {name}" if each.init else made
-        elif not each.init:
-            if each.default is MISSING:
-                continue  # `__post_init__` sets it
-            known[f"_default_{name}"] = each.default
-            value = f"_default_{name}"
-        lines.append(f"_set(self, {name!r}, {value})")
-        if not each.init:
-            continue
-        annotations[name] = each.type
-        if each.factory is not MISSING:
-            parameters.append(f"{name}=_missing")
-        elif each.default is MISSING:
-            parameters.append(name)
-        else:
-            known[f"_default_{name}"] = each.default
-            parameters.append(f"{name}=_default_{name}")
-    if post_init:
-        lines.append("self.__post_init__()")
-    body = "\n    ".join(lines or ["pass"])
-    exec(f"def __init__({', '.join(parameters)}):\n    {body}", known)
-    made_: FunctionType = known["__init__"]
-    made_.__annotations__ = {**annotations, "return": None}
-    return made_
+def _from_source(names: Iterable[str]) -> FunctionType:
+    known: dict[str, Any] = {"_set": object.__setattr__}
+    lines = [f"    _set(self, {name!r}, {name})\n" for name in names]
+    exec(f"def __init__(self, {', '.join(names)}):\n{''.join(lines)}", known)
+    made: FunctionType = known["__init__"]
+    return made
+
+
+def _completed(plain: FunctionType, unset: Sequence[Field], post_init: bool) -> FunctionType:
+    """Return a constructor that sets what the arguments have left `unset`, and calls `__post_init__`."""
+
+    def __init__(self: Any, *values: Any, **named: Any) -> None:
+        plain(self, *values, **named)
+        for each in unset:
+            if not each.init or getattr(self, each.name) is MISSING:
+                value = each.default if each.factory is MISSING else each.factory()
+                object.__setattr__(self, each.name, value)
+        if post_init:
+            self.__post_init__()
+
+    made: FunctionType = functools.update_wrapper(__init__, plain)  # type: ignore[assignment]  # a function is one
+    return made
 
 
 # The other methods: those that read fields put one made for the class in their place when they are first called

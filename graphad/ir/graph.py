@@ -19,6 +19,7 @@ from graphad.ir.types import TensorType
 if TYPE_CHECKING:
     import networkx
 
+    from graphad.ir.op import Op
     from graphad.passes.report import Report
     from graphad.plan.stats import Stats
 
@@ -71,6 +72,7 @@ class Graph:
     assumptions: tuple[Assumption, ...] = ()
     report: Report | None = None
     _nodes: list[tuple[Node, ...]] = field(default_factory=list, init=False)
+    _op_classes: list[frozenset[type[Op]]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         inputs = {value.node for value in self.inputs}
@@ -93,6 +95,13 @@ class Graph:
         return self._nodes[0]
 
     @property
+    def op_classes(self) -> frozenset[type[Op]]:
+        """Return the classes of the ops of all nodes."""
+        if not self._op_classes:
+            self._op_classes.append(frozenset([type(node.op) for node in self.nodes]))
+        return self._op_classes[0]
+
+    @property
     def input_types(self) -> tuple[TensorType, ...]:
         """Return the types of the inputs."""
         return tuple(value.type for value in self.inputs)
@@ -105,8 +114,8 @@ class Graph:
     @property
     def static(self) -> bool:
         """Tell whether every size in the graph is a number."""
-        distinct = {id(type_): type_ for node in self.nodes for type_ in node.types}  # nodes mostly share types
-        return all(type_.static for type_ in distinct.values())
+        distinct = {id(node.types): node.types for node in self.nodes}  # nodes mostly share them
+        return all(type_.static for types in distinct.values() for type_ in types)
 
     def with_outputs(
         self,

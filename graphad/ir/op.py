@@ -9,8 +9,9 @@ the lower-case functions of `graphad.ops`.
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable, Hashable, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -59,6 +60,8 @@ class Op:
     """`in_place` is true of each output, in buffers of their own: all operands are read at k before any is written."""
     allocates: ClassVar[bool] = True
     """`evaluate_into` needs temporaries of its own."""
+    copies: ClassVar[float] = 3.0
+    """How many times the bytes of operands and results these take at most, together."""
     may_raise: ClassVar[bool] = False
     """`evaluate` refuses some values at run time (a singular matrix). `evaluate_into` does so before it writes."""
     samples: ClassVar[tuple[Sample, ...]] = ()
@@ -70,9 +73,7 @@ class Op:
         if abstract:
             return
         if "name" not in cls.__dict__:
-            name = cls.__name__
-            small = name.lower()
-            cls.name = small if name[1:] == small[1:] else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+            cls.name = _snake_case(cls.__name__)
         registered = OPS.get(cls.name)
         # `dataclass(slots=True)` makes the class twice; a second class of another module is a clash.
         if registered is not None and registered.__module__ != cls.__module__:
@@ -94,6 +95,16 @@ class Op:
         results = self.evaluate(*operands)
         for target, result in zip(out, results if isinstance(results, tuple) else (results,), strict=True):
             np.copyto(target, result, casting="no")
+
+    def temporaries(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> int:
+        """Return the most bytes that `evaluate_into` allocates at once, for static types; some kilobytes are not
+        counted.
+        """
+        if self.view:
+            return sum([int(t.nbytes) for t in results])  # a copy, where no view can be had
+        if not self.allocates:
+            return 0
+        return math.ceil(self.copies * sum([int(t.nbytes) for t in (*operands, *results)]))
 
     def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """Pull cotangents of the results back to the operands (None: no gradient flows)."""
@@ -150,6 +161,14 @@ class Op:
     def has_rule(cls, rule: str) -> bool:
         """Tell whether this class or its family gives a rule ("vjp", "jvp", "batch") of its own."""
         return getattr(cls, rule) is not getattr(Op, rule)
+
+
+def _snake_case(name: str) -> str:
+    """Return ``reduce_sum`` for ``ReduceSum``; letters in a row stay together."""
+    text = name[0]
+    for before, letter in pairwise(name):
+        text += f"_{letter}" if letter.isupper() and not before.isupper() else letter
+    return text.lower()
 
 
 def _bind_attribute(value: Any, binding: Mapping[str, Dim]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphad.ir.frozen import field, frozen
+from graphad.ir.frozen import frozen
 
 
 @frozen
@@ -103,9 +103,9 @@ class Sample:
     """
 
     operands: tuple[Operand, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    symbolic: Mapping[str, Any] = field(default_factory=dict)
-    smooth: bool = True
+    attributes: Mapping[str, Any]
+    symbolic: Mapping[str, Any]
+    smooth: bool
 
 
 def sample(

@@ -69,6 +69,70 @@ def _init_7(self: Any, f0: Any, f1: Any, f2: Any, f3: Any, f4: Any, f5: Any, f6:
     _set(self, "f6", f6)
 
 
+def _init_10(
+    self: Any, f0: Any, f1: Any, f2: Any, f3: Any, f4: Any, f5: Any, f6: Any, f7: Any, f8: Any, f9: Any
+) -> None:
+    _set(self, "f0", f0)
+    _set(self, "f1", f1)
+    _set(self, "f2", f2)
+    _set(self, "f3", f3)
+    _set(self, "f4", f4)
+    _set(self, "f5", f5)
+    _set(self, "f6", f6)
+    _set(self, "f7", f7)
+    _set(self, "f8", f8)
+    _set(self, "f9", f9)
+
+
+def _init_11(
+    self: Any, f0: Any, f1: Any, f2: Any, f3: Any, f4: Any, f5: Any, f6: Any, f7: Any, f8: Any, f9: Any, f10: Any
+) -> None:
+    _set(self, "f0", f0)
+    _set(self, "f1", f1)
+    _set(self, "f2", f2)
+    _set(self, "f3", f3)
+    _set(self, "f4", f4)
+    _set(self, "f5", f5)
+    _set(self, "f6", f6)
+    _set(self, "f7", f7)
+    _set(self, "f8", f8)
+    _set(self, "f9", f9)
+    _set(self, "f10", f10)
+
+
+def _init_14(
+    self: Any,
+    f0: Any,
+    f1: Any,
+    f2: Any,
+    f3: Any,
+    f4: Any,
+    f5: Any,
+    f6: Any,
+    f7: Any,
+    f8: Any,
+    f9: Any,
+    f10: Any,
+    f11: Any,
+    f12: Any,
+    f13: Any,
+) -> None:
+    _set(self, "f0", f0)
+    _set(self, "f1", f1)
+    _set(self, "f2", f2)
+    _set(self, "f3", f3)
+    _set(self, "f4", f4)
+    _set(self, "f5", f5)
+    _set(self, "f6", f6)
+    _set(self, "f7", f7)
+    _set(self, "f8", f8)
+    _set(self, "f9", f9)
+    _set(self, "f10", f10)
+    _set(self, "f11", f11)
+    _set(self, "f12", f12)
+    _set(self, "f13", f13)
+
+
 # Comparison: as tuples, in which an object is equal to itself
 
 
@@ -121,7 +185,8 @@ def _hash_4(self: Any) -> int:
 
 
 TEMPLATES: Final[dict[str, dict[int, Any]]] = {
-    "__init__": {0: _init_0, 1: _init_1, 2: _init_2, 3: _init_3, 4: _init_4, 5: _init_5, 6: _init_6, 7: _init_7},
+    "__init__": dict(enumerate([_init_0, _init_1, _init_2, _init_3, _init_4, _init_5, _init_6, _init_7]))
+    | {10: _init_10, 11: _init_11, 14: _init_14},
     "__eq__": {1: _eq_1, 2: _eq_2, 3: _eq_3, 4: _eq_4},
     "__hash__": {1: _hash_1, 2: _hash_2, 3: _hash_3, 4: _hash_4},
 }

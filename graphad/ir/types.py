@@ -25,6 +25,8 @@ DTYPE_NAMES: dict[DType, str] = {
 BFLOAT16 = "bf16"
 NAMES: tuple[str, ...] = (*DTYPE_NAMES.values(), BFLOAT16)
 """The printed names of all dtypes."""
+BLOCK_BYTES = 1 << 18
+"""Bytes of one block of one array: a handful of them fit a second-level cache."""
 _BY_NAME: dict[str, DType] = {name: dtype for dtype, name in DTYPE_NAMES.items()}
 
 

@@ -16,7 +16,6 @@ from graphad.ir.emit import emission
 from graphad.ir.errors import OpTypeError, TraceError
 from graphad.ir.location import Location, user_location
 from graphad.ir.types import DType, as_dtype, is_inexact
-from graphad.tracing.known import is_known
 from graphad.tracing.tensor import Tensor
 
 
@@ -114,6 +113,8 @@ def is_number(value: Any) -> bool:
 def elements(value: Any) -> np.ndarray[Any, Any] | None:
     """Return the elements of a number, array, or tensor that depends on no input; None if they are not known."""
     if isinstance(value, Tensor):
+        from graphad.tracing.known import is_known
+
         return np.asarray(value) if is_known(value.value) else None
     return np.asarray(value) if is_number(value) else None
 

@@ -14,7 +14,7 @@ from graphad.ir.errors import OpTypeError
 from graphad.ir.types import as_dtype, finfo, is_complex, is_float, is_inexact
 from graphad.numpy.arguments import averaging_dtype, dtype_of, elements, no_out, refuse, untraceable
 from graphad.numpy.reductions import all
-from graphad.ops.arithmetic import Reciprocal, Sign
+from graphad.ops.rounding import Reciprocal, Sign
 from graphad.tracing.coerce import (
     as_tensor,
     common_shape,

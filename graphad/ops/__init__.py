@@ -15,28 +15,12 @@ if TYPE_CHECKING:
     from graphad.ops.arithmetic import (
         absolute,
         add,
-        cbrt,
-        ceil,
-        copysign,
         div,
-        floor,
-        floor_divide,
-        fmod,
-        gcd,
-        heaviside,
-        hypot,
-        lcm,
         mul,
         neg,
-        nextafter,
         power,
-        remainder,
-        rint,
-        sign,
-        spacing,
         sqrt,
         sub,
-        trunc,
     )
     from graphad.ops.comparison import (
         bitwise_and,
@@ -66,8 +50,17 @@ if TYPE_CHECKING:
     from graphad.ops.convolution import conv
     from graphad.ops.creation import full, iota, ones, zeros
     from graphad.ops.cumulative import cumsum, exclusive_prod
+    from graphad.ops.error_functions import erf, erfc
     from graphad.ops.fourier import fft, half_spectrum, irfft, rfft
     from graphad.ops.fused import Fused
+    from graphad.ops.hyperbolic import (
+        arccosh,
+        arcsinh,
+        arctanh,
+        cosh,
+        sinh,
+        tanh,
+    )
     from graphad.ops.indexing import gather, scatter_add, scatter_set
     from graphad.ops.joining import concatenate, stack
     from graphad.ops.product import matmul, matrix_transpose
@@ -82,23 +75,29 @@ if TYPE_CHECKING:
         reduce_prod,
         reduce_sum,
     )
+    from graphad.ops.rounding import (
+        cbrt,
+        ceil,
+        copysign,
+        floor,
+        floor_divide,
+        fmod,
+        gcd,
+        heaviside,
+        hypot,
+        lcm,
+        nextafter,
+        remainder,
+        rint,
+        sign,
+        spacing,
+        trunc,
+    )
     from graphad.ops.selection import fmax, fmin, maximum, minimum, where
     from graphad.ops.shape import broadcast_shapes, broadcast_to, flip, reshape, transpose
     from graphad.ops.slicing import pad, slice_, update_slice
     from graphad.ops.sorting import argpartition, argsort, searchsorted, sort, take_along
     from graphad.ops.transcendental import (
-        arccos,
-        arccosh,
-        arcsin,
-        arcsinh,
-        arctan,
-        arctan2,
-        arctanh,
-        cos,
-        cosh,
-        deg2rad,
-        erf,
-        erfc,
         exp,
         exp2,
         expit,
@@ -109,18 +108,22 @@ if TYPE_CHECKING:
         log10,
         logaddexp,
         logaddexp2,
+    )
+    from graphad.ops.trigonometric import (
+        arccos,
+        arcsin,
+        arctan,
+        arctan2,
+        cos,
+        deg2rad,
         rad2deg,
         sin,
-        sinh,
         tan,
-        tanh,
     )
 
 # fmt: off
 _NAMES = {
-    "arithmetic":
-        "absolute add cbrt ceil copysign div floor floor_divide fmod gcd heaviside hypot lcm mul neg nextafter power "
-        "remainder rint sign spacing sqrt sub trunc",
+    "arithmetic": "absolute add div mul neg power sqrt sub",
     "comparison":
         "bitwise_and bitwise_count bitwise_or bitwise_xor equal greater greater_equal invert isfinite isinf isnan "
         "left_shift less less_equal logical_and logical_not logical_or logical_xor not_equal right_shift signbit",
@@ -129,20 +132,24 @@ _NAMES = {
     "convolution": "conv",
     "creation": "full iota ones zeros",
     "cumulative": "cumsum exclusive_prod",
+    "error_functions": "erf erfc",
     "fourier": "fft half_spectrum irfft rfft",
     "fused": "Fused",
+    "hyperbolic": "arccosh arcsinh arctanh cosh sinh tanh",
     "indexing": "gather scatter_add scatter_set",
     "joining": "concatenate stack",
     "product": "matmul matrix_transpose",
     "recurrence": "cummax cummin cumprod recurrence",
     "reduction": "argmax argmin reduce_all reduce_any reduce_max reduce_min reduce_prod reduce_sum",
+    "rounding":
+        "cbrt ceil copysign floor floor_divide fmod gcd heaviside hypot lcm nextafter remainder rint sign spacing "
+        "trunc",
     "selection": "fmax fmin maximum minimum where",
     "shape": "broadcast_shapes broadcast_to flip reshape transpose",
     "slicing": "pad slice_ update_slice",
     "sorting": "argpartition argsort searchsorted sort take_along",
-    "transcendental":
-        "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cos cosh deg2rad erf erfc exp exp2 expit expm1 log "
-        "log1p log2 log10 logaddexp logaddexp2 rad2deg sin sinh tan tanh",
+    "transcendental": "exp exp2 expit expm1 log log10 log1p log2 logaddexp logaddexp2",
+    "trigonometric": "arccos arcsin arctan arctan2 cos deg2rad rad2deg sin tan",
 }
 # fmt: on
 """The names by family."""
@@ -283,9 +290,10 @@ __all__ = [
     "zeros",
 ]
 
-__getattr__ = on_first_use(
-    globals(), homes_of({f"{__name__}.{family}": names.split() for family, names in _NAMES.items()})
-)
+HOMES = homes_of({f"{__name__}.{family}": names.split() for family, names in _NAMES.items()})
+"""The module of each function."""
+
+__getattr__ = on_first_use(globals(), HOMES)
 
 
 def load_all() -> None:

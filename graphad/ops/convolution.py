@@ -148,6 +148,16 @@ class Conv(Bilinear):
         if target is not y:
             np.copyto(y, target)
 
+    def temporaries(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> int:
+        """Those of the way that takes most, and a result that does not lie densely."""
+        from graphad.ops.convolution_numpy import temporary_bytes
+
+        y, x, w = (tuple(map(static, t.shape)) for t in (*results, *operands))
+        pads = tuple([(static(low), static(high)) for low, high in self.padding])
+        item = results[0].dtype.itemsize
+        own = temporary_bytes(y, x, w, item, pads, self.lhs_dilation, static(self.groups))
+        return own + int(results[0].nbytes)
+
     def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         (g,) = cotangents
         if g is None:

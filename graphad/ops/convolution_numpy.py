@@ -14,6 +14,7 @@ Arrays here are [batch, groups, channels in, *space] and [groups, channels out, 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ Sizes = tuple[int, ...]
 
 _WINDOW_BYTES = 1 << 20
 """How much `by_windows` copies before it multiplies."""
+
+_FEW_PLACES = 32
+"""Kernels with fewer places are not worth a Fourier transform."""
 
 
 def convolve(
@@ -59,6 +63,37 @@ def convolve(
         by_results(y, x, w, strides, dilation)
     else:
         by_windows(y, x, w, strides, dilation)
+
+
+def temporary_bytes(
+    result: Sizes,
+    x: Sizes,
+    w: Sizes,
+    itemsize: int,
+    padding: Sequence[tuple[int, int]],
+    lhs_dilation: Sizes,
+    groups: int,
+) -> int:
+    """Return the most bytes that `convolve` allocates at once for arrays of these shapes, whichever way it takes."""
+    images, results, places = x[0] * x[1], math.prod(result[2:]), math.prod(w[2:])
+    if any(step > 1 for step in lhs_dilation):
+        # The product of one place is there while that of the next is made, of a part of the kernel.
+        spreading = 2 * result[0] * result[1] * math.prod(x[2:]) + w[0] * w[1]
+    else:
+        spreading = 0
+    spread = [max((n - 1) * step + 1, 0) for n, step in zip(x[2:], lhs_dilation, strict=True)]
+    grown = [n + max(low, 0) + max(high, 0) for n, (low, high) in zip(spread, padding, strict=True)]
+    image = images * (math.prod(spread) * (spread != list(x[2:])) + math.prod(grown) * (grown != spread))
+    sample = x[1] * places * results
+    ways = [max(sample, min(x[0] * sample, _WINDOW_BYTES // itemsize))]
+    if results * 4 <= places:
+        ways.append(2 * images * places + result[0] * result[1])
+    if w[1] == 1 and w[0] == groups:
+        ways.append(math.prod(result))
+    if places >= _FEW_PLACES:
+        points = math.prod(map(fast_length, grown))
+        ways.append(3 * (images + w[0] * w[1] + result[0] * result[1]) * points)
+    return itemsize * max(spreading, image + max(ways))
 
 
 def at(*index: Any) -> Any:
@@ -138,7 +173,7 @@ def _frequencies_pay(y: Array, x: Array, w: Array) -> bool:
     The speeds, in operations a nanosecond, were measured (tools/bench/conv.py); only their ratios matter.
     """
     places, points = int(np.prod(w.shape[3:])), int(np.prod(x.shape[3:]))
-    if x.dtype.kind != "f" or places < 32:
+    if x.dtype.kind != "f" or places < _FEW_PLACES:
         return False
     pairs = y.shape[0] * w.shape[0] * w.shape[1] * w.shape[2]
     single = w.shape[1] == w.shape[2] == 1

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphad.ir.blocks import blocks
 from graphad.ir.body import BodyOp
-from graphad.ir.dims import Dim, dim, product, static
+from graphad.ir.dims import Dim, dim, static
 from graphad.ir.emit import apply, apply_all, emit
 from graphad.ir.errors import fail
 from graphad.ir.frozen import frozen, replace
@@ -21,7 +22,7 @@ from graphad.ir.leaf import Constant, Input
 from graphad.ir.node import Node, Value
 from graphad.ir.op import add_all
 from graphad.ir.samples import late, real, sample
-from graphad.ir.types import TensorType, is_float
+from graphad.ir.types import BLOCK_BYTES, TensorType, is_float
 from graphad.ir.walk import Interpreter
 from graphad.ops.shape import BroadcastTo
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from graphad.tracing.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
-
-BLOCK_BYTES = 1 << 18
-"""Bytes of one block of one array: a handful of them fit a second-level cache."""
 
 
 @frozen
@@ -62,6 +60,14 @@ class Fused(BodyOp):
     def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
         """Run the body block by block; temporaries have the size of a block."""
         program_of(self.body).run(out[0], operands)
+
+    def temporaries(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> int:
+        """A block of each scratch array, and what a step of the body allocates for a block."""
+        program, size = program_of(self.body), static(results[0].size)
+        block = min(program.elements, size)
+        whole = max(size, 1)
+        steps = [node.op.temporaries(node.input_types, node.types) * block // whole for node in program.steps]
+        return block * sum([dtype.itemsize for dtype in program.scratch]) + max(steps, default=0)
 
     def vjp(self, cotangents: Cotangents, operands: Tensors, results: Tensors) -> Cotangents:
         """Pull the cotangent back through the body, node by node; its values are computed again where needed."""
@@ -139,13 +145,18 @@ class Program:
     scratch_of: tuple[int, ...]
     scratch: tuple[np.dtype[Any], ...]
 
+    @property
+    def elements(self) -> int:
+        """Return the elements of a block."""
+        dtypes = (self.output.type.dtype, *self.scratch)
+        return max(1, BLOCK_BYTES // max([dtype.itemsize for dtype in dtypes]))
+
     def run(self, out: Array, operands: tuple[Array, ...]) -> None:
         """Write the body's result for `operands` into `out`."""
         whole: dict[Value, Array] = dict(zip(self.inputs, operands, strict=True))
         for node in self.views:
             whole[Value(node, 0)] = np.asarray(node.op.evaluate(*[whole[v] for v in node.inputs]))
-        widest = max(dtype.itemsize for dtype in (out.dtype, *self.scratch))
-        elements = max(1, BLOCK_BYTES // widest)
+        elements = self.elements
         buffers = [np.empty(min(elements, out.size), dtype) for dtype in self.scratch]
         with np.errstate(all="ignore"):
             for index in blocks(out.shape, elements):
@@ -165,21 +176,6 @@ class Program:
             here[Value(node, 0)] = result
         if not (self.steps and self.steps[-1].op.in_place):
             np.copyto(target, here[self.output] if self.steps else whole[self.output][index])
-
-
-def blocks(shape: tuple[int, ...], elements: int) -> Iterator[Any]:
-    """Yield indices (of NumPy's basic kind) that cut an array into pieces of at most `elements`."""
-    if product(shape) <= elements:
-        yield (...,)
-        return
-    inner, axis = 1, len(shape)
-    while axis > 0 and inner * shape[axis - 1] <= elements:
-        axis -= 1
-        inner *= shape[axis]
-    rows = max(1, elements // inner)
-    for outer in np.ndindex(*shape[: axis - 1]):
-        for start in range(0, shape[axis - 1], rows):
-            yield (*outer, slice(start, start + rows), ...)
 
 
 _programs: weakref.WeakKeyDictionary[Graph, Program] = weakref.WeakKeyDictionary()
@@ -229,7 +225,7 @@ def _program(body: Graph) -> Program:
 def _example(m: Dim, n: Dim) -> Graph:
     """Return the body of the sample: tanh(x + y) * 2 with y broadcast to [m,n]."""
     from graphad.ops.arithmetic import Add, Mul
-    from graphad.ops.transcendental import Tanh
+    from graphad.ops.hyperbolic import Tanh
 
     f64 = np.dtype(np.float64)
     x, y = (Value(emit(Input(f"x{k}", TensorType(f64, shape)), ()), 0) for k, shape in enumerate(((m, n), (n,))))

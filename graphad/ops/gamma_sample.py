@@ -77,7 +77,7 @@ class LogGammaSample(General):
     Implicit reparameterization gradients): expectations have the right derivatives, single paths are not continuous.
     """
 
-    may_raise = False
+    may_raise, copies = False, 14.0
     samples = (
         sample(integers(low=0, high=2**62, dtype="uint64"), real(3, 4, low=0.2, high=4), smooth=False),
         sample(integers(2, low=0, high=2**62, dtype="uint64"), real(2, 3, low=0.2, high=4), smooth=False),

@@ -13,11 +13,11 @@ import numpy as np
 from graphad.ir.emit import apply
 from graphad.ir.errors import fail
 from graphad.ir.frozen import frozen
-from graphad.ir.op import Elementwise, function_of
+from graphad.ir.op import function_of
 from graphad.ir.samples import real, sample
 from graphad.ir.types import TensorType
 from graphad.ops.comparison import greater, less, logical_and
-from graphad.ops.scipy_functions import ScipyUfunc
+from graphad.ops.scipy_functions import Blockwise, ScipyUfunc
 from graphad.ops.selection import where
 from graphad.ops.special import betaln, digamma, gammaln, logit, polygamma, xlog1py, xlogy
 from graphad.ops.tail_integrals import Index, bell, beta_tail, gamma_tail
@@ -32,7 +32,7 @@ SINGLE = "float32"
 
 
 @frozen
-class GammaTail(Elementwise):
+class GammaTail(Blockwise):
     """y = d^order P(a, x) / da^order / (x p(x)) of a and log x: P and p the gamma distribution's function and density.
 
     -y, for order 1, is the derivative of a gamma variate's logarithm by its shape (implicit reparameterisation).
@@ -40,7 +40,7 @@ class GammaTail(Elementwise):
 
     order: int
 
-    arity, cost, in_place, allocates = 2, 3000, False, True
+    arity, cost, depth = 2, 3000, 3000
     samples = (
         sample(real(3, 4, low=0.2, high=5), real(3, 4, low=-3, high=3), order=1),
         sample(real(3, low=0.5, high=5), real(3), order=2),
@@ -56,9 +56,6 @@ class GammaTail(Elementwise):
         a, log_x = operands
         return gamma_tail(self.order, a, log_x).astype(a.dtype, copy=False)
 
-    def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
-        np.copyto(out[0], self.evaluate(*operands))
-
     def partials(self, a: Tensor, log_x: Tensor, y: Tensor) -> tuple[Any, Any]:
         by_shape = log_x - digamma(a)
         density = bell(lambda k, _: by_shape if k == 1 else -polygamma(k - 1, a), self.order, 0)
@@ -66,12 +63,12 @@ class GammaTail(Elementwise):
 
 
 @frozen
-class BetaTail(Elementwise):
+class BetaTail(Blockwise):
     """y = d^(i+j) I_x(a, b) / da^i db^j / (x (1 - x) p(x)) of a, b and log(x / (1 - x)), p the beta density."""
 
     order: Index
 
-    arity, cost, in_place, allocates = 3, 6000, False, True
+    arity, cost, depth = 3, 6000, 2000
     samples = (
         sample(real(3, low=0.3, high=5), real(3, low=0.3, high=5), real(3), order=(1, 0)),
         sample(real(3, low=0.3, high=5), real(3, low=0.3, high=5), real(3), order=(0, 1)),
@@ -87,9 +84,6 @@ class BetaTail(Elementwise):
     def evaluate(self, *operands: Array) -> Array:
         a, b, log_odds = operands
         return beta_tail(self.order, a, b, log_odds).astype(a.dtype, copy=False)
-
-    def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
-        np.copyto(out[0], self.evaluate(*operands))
 
     def partials(self, a: Tensor, b: Tensor, log_odds: Tensor, y: Tensor) -> tuple[Any, Any, Any]:
         i, j = self.order

@@ -98,6 +98,10 @@ class Gather(Linear):
         if out[0].size:
             np.take(x, index, axis=0, out=out[0], mode="wrap")
 
+    def temporaries(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> int:
+        """The result: several indices, and rows that do not lie densely, are read into a new array."""
+        return sum([int(t.nbytes) for t in results])
+
     def transpose(self, g: Tensor, x: Tensor, *indices: Tensor) -> tuple[Tensor | None, ...]:
         return scatter_add(x.zeros_like(), indices, g), *(None,) * len(indices)
 
@@ -137,6 +141,10 @@ class Scatter(Op, abstract=True):
         y = np.array(x)
         self.write(y, v, indices)
         return y
+
+    def temporaries(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> int:
+        """Copies of updates and indices, where the result is to lie there."""
+        return sum([int(t.nbytes) for t in operands[1:]])
 
     def evaluate_into(self, out: tuple[Array, ...], x: Array, v: Array, *indices: Array) -> None:
         """Write into `out`, which may be any of the operands."""

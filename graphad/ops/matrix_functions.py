@@ -95,6 +95,7 @@ class Cofactor(General):
     is not finite.
     """
 
+    copies = 4.0
     samples = (
         sample(well_conditioned(3, 3)),
         sample(well_conditioned(2, 2, 2)),
@@ -247,6 +248,7 @@ class Expm(AdjointPaired):
     rule for matrix functions and applications", 1996), exact to every order, at eight times the cost.
     """
 
+    copies = 11.0
     samples = (
         sample(real(3, 3)),
         sample(real(2, 2, 2, low=-9.0, high=9.0)),

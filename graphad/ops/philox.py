@@ -63,7 +63,7 @@ class PhiloxBits(General):
     shape: tuple[Dim, ...]
     dtype: DType
 
-    no_gradient, may_raise = "gives random bits", False
+    no_gradient, may_raise, copies = "gives random bits", False, 6.0
     samples = (
         sample(*[integers(low=0, high=2**62, dtype="uint64")] * 3, shape=(3, 5), dtype=U32),
         sample(*[integers(low=0, high=2**62, dtype="uint64")] * 3, shape=(7,), dtype=U64),

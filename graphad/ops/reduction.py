@@ -20,7 +20,6 @@ from graphad.ir.samples import booleans, complex_, integers, real, sample
 from graphad.ir.types import TensorType, kind_of
 from graphad.ops.cast import cast
 from graphad.ops.creation import POSITION
-from graphad.ops.cumulative import exclusive_prod
 from graphad.ops.shape import broadcast_to, check_axes, reshape, transpose
 
 if TYPE_CHECKING:
@@ -147,6 +146,8 @@ class Prod(Reduction, General):
 
 def product_of_others(x: Tensor, axes: Sequence[int]) -> Tensor:
     """Return for each element of x the product of all others that `axes` join with it."""
+    from graphad.ops.cumulative import exclusive_prod  # few functions have a product
+
     if len(axes) == 1:
         return exclusive_prod(x, axes[0])
     kept = [axis for axis in range(x.ndim) if axis not in axes]
@@ -270,7 +271,7 @@ class All(Reduction, General):
 class ExtremePosition(General, abstract=True):
     """ArgMax and ArgMin: the first of equal elements; the first NaN, where there is one."""
 
-    may_raise = False
+    may_raise, copies = False, 1.1
 
     axis: int
 

@@ -18,9 +18,9 @@ from graphad.ir.frozen import frozen
 from graphad.ir.op import Elementwise, function_of
 from graphad.ir.samples import real, sample
 from graphad.ir.types import TensorType
-from graphad.ops.arithmetic import sign
 from graphad.ops.comparison import equal, logical_and
-from graphad.ops.scipy_functions import Computed, ScipyUfunc, scipy_special, single
+from graphad.ops.rounding import sign
+from graphad.ops.scipy_functions import Blockwise, Computed, ScipyUfunc, scipy_special, single
 from graphad.ops.selection import where
 from graphad.ops.transcendental import exp, log, log1p
 
@@ -170,7 +170,7 @@ class Beta(ScipyUfunc):
 
 
 @frozen
-class BesselI(Elementwise):
+class BesselI(Blockwise):
     """y = I_order(x), the modified Bessel function of the first kind, for order >= 0.
 
     I_n' = (I_{n-1} + I_{n+1}) / 2, so that no derivative divides by x.
@@ -178,7 +178,7 @@ class BesselI(Elementwise):
 
     order: int
 
-    cost, allocates = 30, True
+    cost = 30
     samples = (
         sample(real(3, 4), order=0),
         sample(real(3, 4), order=1),
@@ -197,9 +197,6 @@ class BesselI(Elementwise):
         y = scipy_special(("i0", "i1")[self.order])(x) if self.order < 2 else scipy_special("iv")(self.order, x)
         return np.asarray(y).astype(operands[0].dtype, copy=False)
 
-    def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
-        np.copyto(out[0], self.evaluate(*operands))
-
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         if self.order == 0:
             return (bessel_i(1, x),)
@@ -207,12 +204,12 @@ class BesselI(Elementwise):
 
 
 @frozen
-class BesselIe(Elementwise):
+class BesselIe(Blockwise):
     """y = e^-|x| I_order(x), which does not overflow; the derivative of |x| at 0 counts as 0."""
 
     order: int
 
-    cost, allocates = 30, True
+    cost = 30
     samples = (
         sample(real(3, 4, low=0.2, high=4), order=0),
         sample(real(3, 4, low=-4, high=-0.2), order=1),
@@ -229,9 +226,6 @@ class BesselIe(Elementwise):
         x = single(operands[0])
         y = scipy_special(("i0e", "i1e")[self.order])(x) if self.order < 2 else scipy_special("ive")(self.order, x)
         return np.asarray(y).astype(operands[0].dtype, copy=False)
-
-    def evaluate_into(self, out: tuple[Array, ...], *operands: Array) -> None:
-        np.copyto(out[0], self.evaluate(*operands))
 
     def partials(self, x: Tensor, y: Tensor) -> tuple[Any]:
         if self.order == 0:

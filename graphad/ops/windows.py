@@ -6,6 +6,7 @@ over. Padding is not part of these ops.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -96,7 +97,19 @@ class FoldedWindow(Window, abstract=True):
             y = self.ufunc(first, second, dtype=x.dtype)
             for part in parts:
                 self.ufunc(y, part, out=y, dtype=x.dtype)
-        return np.array(y)
+        return np.array(y) if np.may_share_memory(x, y) else y
+
+    def temporaries(self, operands: tuple[TensorType, ...], results: tuple[TensorType, ...]) -> int:
+        """What one axis gives, and what the next makes of it; and buffers of NumPy's iterator over strided arrays."""
+        shape = [static(n) for n in operands[0].shape]
+        item = results[0].dtype.itemsize
+        held = most = 0
+        for axis, (extent, step) in reversed(list(enumerate(zip(self.extents(), self.strides, strict=True)))):
+            shape[axis] = static(strided_size(shape[axis] - extent + 1, step))
+            made = math.prod(shape) * item
+            most = max(most, held + made)
+            held = made
+        return most + 3 * min(np.getbufsize(), math.prod(static(n) for n in operands[0].shape)) * item
 
 
 _SAMPLES = (

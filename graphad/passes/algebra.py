@@ -1,8 +1,8 @@
-"""Algebra: identities of arithmetic, logic and data movement that keep every bit of the result.
+"""Algebra: identities of arithmetic that keep every bit of the result.
 
 A rule here holds for nan, infinities and both zeros (the sign bit of a nan aside): ``x - 0`` is x, but ``x + 0`` is
-not, for -0.0. Integers wrap, so there more identities hold. Rules that hold for real numbers only stand in
-`fast_math.py` and run under ``fast_math=True``; rules about shapes stand in `movement.py`.
+not, for -0.0. Integers wrap, so there more identities hold. The pass `algebra` has more chapters: `signs.py`,
+`choices.py`, `movement.py`, `slices.py`, and `fast_math.py` with the rules that hold for real numbers only.
 """
 
 from __future__ import annotations
@@ -13,23 +13,14 @@ from typing import Any
 import numpy as np
 
 import graphad.ops as ops
-from graphad.ir.emit import apply
-from graphad.ir.frozen import frozen
-from graphad.ir.graph import Graph
-from graphad.ir.op import Elementwise
 from graphad.ir.types import finfo, is_float, is_inexact
 from graphad.ops.arithmetic import PowerScalar
 from graphad.ops.cast import Cast
-from graphad.ops.comparison import Invert, LogicalAnd, LogicalNot, LogicalOr
-from graphad.ops.control import StopGradient
-from graphad.ops.selection import Where
-from graphad.passes import movement
-from graphad.passes.driver import Journal, RewritePass, rewrite
-from graphad.passes.patterns import UNIFORM, pattern, scalars, variables
+from graphad.passes.patterns import pattern, scalars, variables
 from graphad.passes.rules import filled, rule, rules_in
 from graphad.tracing.tensor import Tensor
 
-x, y, a, b, c, d, t = variables("x y a b c d t")
+x, t = variables("x t")
 j, k = scalars("j k")
 
 
@@ -84,20 +75,6 @@ def integer_sub_self(x: Tensor) -> Tensor | None:
     return None if is_inexact(x.dtype) else x.zeros_like()
 
 
-@rule(
-    np.maximum(x, x),
-    np.minimum(x, x),
-    np.fmax(x, x),
-    np.fmin(x, x),
-    np.bitwise_and(x, x),
-    np.bitwise_or(x, x),
-    complex_too=True,
-)
-def idempotent(x: Tensor) -> Tensor:
-    """max(x, x) -> x; also min, fmax, fmin, x & x, x | x."""
-    return x
-
-
 # Squares and doubles
 
 
@@ -139,185 +116,16 @@ def mul_exact_numbers(x: Tensor, j: Any, k: Any) -> Tensor | None:
 # Signs
 
 
-@rule(-(-x), complex_too=True)  # noqa: B002  # a pattern, not a decrement
-def neg_neg(x: Tensor) -> Tensor:
-    """-(-x) -> x."""
-    return x
-
-
 @rule(x * -1, x / -1)
 def mul_minus_one(x: Tensor) -> Tensor | None:
     """x * -1 -> -x, x / -1 -> -x."""
     return None if x.dtype.kind in "bu" else -x
 
 
-@rule(a + (-b), complex_too=True)
-def add_neg(a: Tensor, b: Tensor) -> Tensor:
-    """a + (-b) -> a - b."""
-    return a - b
-
-
-@rule(a - (-b), complex_too=True)
-def sub_neg(a: Tensor, b: Tensor) -> Tensor:
-    """a - (-b) -> a + b."""
-    return a + b
-
-
 @rule(-0.0 - x)
 def minus_zero_sub(x: Tensor) -> Tensor:
     """-0.0 - x -> -x; 0 - x -> -x for integers."""
     return -x
-
-
-@rule((-a) * (-b))
-def mul_signs(a: Tensor, b: Tensor) -> Tensor:
-    """(-a) * (-b) -> a * b."""
-    return a * b
-
-
-@rule((-a) / (-b))
-def div_signs(a: Tensor, b: Tensor) -> Tensor:
-    """(-a) / (-b) -> a / b."""
-    return a / b
-
-
-@rule((-x) * k)
-def neg_mul_number(x: Tensor, k: Any) -> Tensor | None:
-    """(-x) * k -> x * (-k)."""
-    return None if k.dtype.kind == "u" else x * filled(-k, x)
-
-
-@rule(-(x * k))
-def neg_of_mul_number(x: Tensor, k: Any) -> Tensor | None:
-    """-(x * k) -> x * (-k)."""
-    return None if k.dtype.kind == "u" else x * filled(-k, x)
-
-
-@rule((-x) / k, -(x / k))
-def neg_div_number(x: Tensor, k: Any) -> Tensor:
-    """(-x) / k -> x / (-k), also -(x / k)."""
-    return x / filled(-k, x)
-
-
-@rule(k / (-x), -(k / x))
-def number_div_neg(x: Tensor, k: Any) -> Tensor:
-    """k / (-x) -> (-k) / x, also -(k / x)."""
-    return filled(-k, x) / x
-
-
-@rule((-a) * (b * k))
-def neg_into_number(a: Tensor, b: Tensor, k: Any) -> Tensor | None:
-    """(-a) * (b * k) -> a * (b * (-k))."""
-    return None if k.dtype.kind == "u" else a * (b * filled(-k, b))
-
-
-@rule((-a) * b + c)
-def add_neg_mul(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """(-a) * b + c -> c - a * b."""
-    return c - a * b
-
-
-@rule(c - (-a) * b)
-def sub_neg_mul(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """c - (-a) * b -> c + a * b."""
-    return c + a * b
-
-
-@rule(a + (-b) / c)
-def add_neg_div(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """a + (-b) / c -> a - b / c."""
-    return a - b / c
-
-
-@rule(abs(-x), abs(abs(x)), complex_too=True)
-def abs_sign(x: Tensor) -> Tensor:
-    """|-x| -> |x|, ||x|| -> |x|."""
-    return ops.absolute(x)
-
-
-@rule(np.cos(-x), np.cosh(-x))
-def even_function(x: Tensor, root: Tensor) -> Tensor:
-    """cos(-x) -> cos(x), cosh(-x) -> cosh(x)."""
-    return apply(root.value.node.op, x)
-
-
-@rule((-x) * (-x), abs(x) * abs(x))
-def square_of_sign(x: Tensor) -> Tensor:
-    """(-x) * (-x) -> x * x, |x| * |x| -> x * x."""
-    return x * x
-
-
-# Choices and logic
-
-
-@rule(pattern(Where, c, x, x), complex_too=True)
-def where_same(x: Tensor) -> Tensor:
-    """where(c, x, x) -> x."""
-    return x
-
-
-@rule(pattern(Where, k, a, b), complex_too=True)
-def where_known(k: Any, a: Tensor, b: Tensor) -> Tensor:
-    """where(True, a, b) -> a, where(False, a, b) -> b."""
-    return a if k else b
-
-
-@rule(pattern(Where, pattern(LogicalNot, c), a, b), pattern(Where, pattern(Invert, c), a, b), complex_too=True)
-def where_not(c: Tensor, a: Tensor, b: Tensor) -> Tensor | None:
-    """where(not c, a, b) -> where(c, b, a)."""
-    return ops.where(c, b, a) if c.dtype.kind == "b" else None
-
-
-@rule(pattern(Where, c, pattern(Where, c, a, b), d), complex_too=True)
-def where_twice_true(c: Tensor, a: Tensor, d: Tensor) -> Tensor:
-    """where(c, where(c, a, b), d) -> where(c, a, d)."""
-    return ops.where(c, a, d)
-
-
-@rule(pattern(Where, c, a, pattern(Where, c, b, d)), complex_too=True)
-def where_twice_false(c: Tensor, a: Tensor, d: Tensor) -> Tensor:
-    """where(c, a, where(c, b, d)) -> where(c, a, d)."""
-    return ops.where(c, a, d)
-
-
-@rule(pattern(LogicalNot, pattern(LogicalNot, x)), pattern(Invert, pattern(Invert, x)), complex_too=True)
-def not_not(x: Tensor, root: Tensor) -> Tensor | None:
-    """not not x -> x for booleans, ~~x -> x."""
-    return x if x.dtype == root.dtype else None
-
-
-@rule(pattern(LogicalNot, np.equal(a, b)), pattern(Invert, np.equal(a, b)), complex_too=True)
-def not_equal_to(a: Tensor, b: Tensor) -> Tensor:
-    """not (a == b) -> a != b."""
-    return ops.not_equal(a, b)
-
-
-@rule(pattern(LogicalNot, np.not_equal(a, b)), pattern(Invert, np.not_equal(a, b)), complex_too=True)
-def not_unequal_to(a: Tensor, b: Tensor) -> Tensor:
-    """not (a != b) -> a == b."""
-    return ops.equal(a, b)
-
-
-@rule(pattern(LogicalAnd, x, x), pattern(LogicalOr, x, x), complex_too=True)
-def logical_same(x: Tensor) -> Tensor | None:
-    """x and x -> x, x or x -> x for booleans."""
-    return x if x.dtype.kind == "b" else None
-
-
-@rule(pattern(LogicalAnd, x, k), complex_too=True)
-def and_known(x: Tensor, k: Any, root: Tensor) -> Tensor | None:
-    """x and True -> x, x and False -> False."""
-    if not k:
-        return filled(False, root)
-    return x if x.dtype.kind == "b" else None
-
-
-@rule(pattern(LogicalOr, x, k), complex_too=True)
-def or_known(x: Tensor, k: Any, root: Tensor) -> Tensor | None:
-    """x or False -> x, x or True -> True."""
-    if k:
-        return filled(True, root)
-    return x if x.dtype.kind == "b" else None
 
 
 # Casts
@@ -342,51 +150,4 @@ def cast_cast(x: Tensor, t: Any, root: Tensor) -> Tensor | None:
     return ops.cast(x, root.dtype) if exact(x.dtype, t) else None
 
 
-@rule(pattern(StopGradient, x), complex_too=True)
-def derived_stop_gradient(x: Tensor, root: Tensor) -> Tensor | None:
-    """stop_gradient(x) -> x in derivatives (in the forward part it may have to stop one yet)."""
-    return x if root.value.node.role != "forward" else None
-
-
-# Work on the small side of a broadcast
-
-
-wide_x, wide_y, wide_a = variables("x y a", among=UNIFORM)
-
-
-@rule(pattern(Elementwise, wide_x), pattern(Cast, wide_x), complex_too=True)
-def unary_of_broadcast(x: Tensor, root: Tensor) -> Tensor | None:
-    """f(broadcast(x)) -> broadcast(f(x)) for elementwise f, casts too."""
-    return movement.before_broadcast(root, (x,))
-
-
-@rule(pattern(Elementwise, wide_x, wide_y), complex_too=True)
-def binary_of_broadcast(x: Tensor, y: Tensor, root: Tensor) -> Tensor | None:
-    """f(broadcast(x), broadcast(y)) -> broadcast(f(x, y)); either may be one number everywhere."""
-    return movement.before_broadcast(root, (x, y))
-
-
-@rule(pattern(Elementwise, wide_x, wide_y, wide_a), complex_too=True)
-def ternary_of_broadcast(x: Tensor, y: Tensor, a: Tensor, root: Tensor) -> Tensor | None:
-    """where(broadcast(c), broadcast(x), broadcast(y)) -> broadcast(where(c, x, y))."""
-    return movement.before_broadcast(root, (x, y, a))
-
-
-@frozen
-class Algebra(RewritePass):
-    """The pass `algebra`."""
-
-    def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Rewrite until no rule applies."""
-        if not journal.fast_math:
-            return super().run(graph, journal)
-        from graphad.passes import fast_math
-
-        return rewrite(graph, (*self.rules, *fast_math.RULES), journal)
-
-
-algebra = Algebra(
-    "algebra",
-    "Apply identities that keep every bit; under fast_math also those of real numbers.",
-    (*rules_in(globals()), *movement.RULES),
-)
+RULES = rules_in(globals())

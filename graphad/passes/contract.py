@@ -16,16 +16,16 @@ import graphad.ops as ops
 from graphad.ir.dims import Dim
 from graphad.ir.dims import product as size_product
 from graphad.ir.emit import emission, handle
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
 from graphad.ir.types import is_float
 from graphad.ops.product import Matmul
 from graphad.ops.reduction import Sum
 from graphad.ops.shape import BroadcastTo, Transpose
-from graphad.ops.slicing import Pad
-from graphad.passes import narrow
+from graphad.passes.chapters import Chapter, RewritePass
 from graphad.passes.costs import cheaper
-from graphad.passes.driver import Journal, Results, imitate, rewrite, sweep
+from graphad.passes.driver import Journal, Results, imitate, sweep
 from graphad.passes.patterns import pattern, scalars, variables
 from graphad.passes.rules import filled, rule, rules_in
 from graphad.tracing.tensor import Tensor
@@ -158,16 +158,6 @@ def sum_sum(x: Tensor, inner: tuple[int, ...], axes: tuple[int, ...], uses: Any,
     return ops.reduce_sum(x, sorted((*inner, *(kept[j] for j in axes))))
 
 
-@rule(pattern(Sum, pattern(Pad, x), axes=axes), complex_too=True)
-def sum_of_pad(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor | None:
-    """sum(pad(x), axes) -> pad(sum(x, axes)): zeros along `axes` add nothing."""
-    op: Any = root.value.node.inputs[0].node.op
-    if not any(op.low[k] != 0 or op.high[k] != 0 or op.interior[k] != 0 for k in axes):
-        return None
-    low, high, interior = ([n for k, n in enumerate(each) if k not in axes] for each in (op.low, op.high, op.interior))
-    return ops.pad(ops.reduce_sum(x, axes), low, high, interior)
-
-
 @rule(pattern(Sum, pattern(Matmul, a, b), axes=axes), complex_too=True)
 def sum_of_product(a: Tensor, b: Tensor, axes: tuple[int, ...], root: Tensor, uses: Any) -> Tensor | None:
     """sum(a @ b, rows) -> sum(a, rows) @ b, sum(a @ b, columns) -> a @ sum(b, columns)."""
@@ -211,18 +201,6 @@ def one_more_equal_term(x: Tensor, y: Tensor, k: Any) -> Tensor | None:
 # Chains
 
 
-class Contraction:
-    """The pass `contract`: its rules, then the cheapest order of each chain of matrix products."""
-
-    name = "contract"
-    text = "Order matrix products by cost; fold transposes; move scalars, sums, gathers and slices to the small side."
-    rules = (*rules_in(globals()), *narrow.RULES)
-
-    def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Apply the rules and order the chains."""
-        return order_chains(rewrite(graph, self.rules, journal), journal)
-
-
 def order_chains(graph: Graph, journal: Journal) -> Graph:
     """Reassociate chains of products whose intermediates nothing else reads, where another order costs less."""
     inside = _inner_products(graph)
@@ -253,6 +231,8 @@ def order_chains(graph: Graph, journal: Journal) -> Graph:
 def _inner_products(graph: Graph) -> set[Node]:
     """Return the products that exactly one node reads, another product."""
     readers: dict[Node, list[Node]] = {}
+    if Matmul not in graph.op_classes:
+        return set()
     for node in graph.nodes:
         for value in node.inputs:
             if type(value[0].op) is Matmul:
@@ -326,4 +306,20 @@ def _cheapest(node: Node, factors: list[Value]) -> Value | None:
     return made[0, n - 1].value
 
 
-contract = Contraction()
+RULES = rules_in(globals())
+
+
+@frozen
+class Contraction(RewritePass):
+    """The pass `contract`: its rules, then the cheapest order of each chain of matrix products."""
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Apply the rules and order the chains."""
+        return order_chains(super().run(graph, journal), journal)
+
+
+contract = Contraction(
+    "contract",
+    "Order matrix products by cost; fold transposes; move scalars, sums, gathers and slices to the small side.",
+    (Chapter("contract"), Chapter("narrow", frozenset({"gather", "slice", "pad"}))),
+)

@@ -11,7 +11,7 @@ from graphad.ir.leaf import Input
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Elementwise, Op
 from graphad.ops.shape import Reshape, reshape
-from graphad.passes.driver import Journal, Results, columns_of_many, imitate, key_on, node_key, sweep
+from graphad.passes.driver import Journal, Results, columns_of_many, imitate, key_on, node_key, repeats, sweep
 
 
 class CommonSubexpressions:
@@ -30,7 +30,7 @@ class CommonSubexpressions:
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Merge equal nodes."""
         columns = columns_of_many(graph)
-        if columns is not None and not columns.positions(_may_read_reshapes):
+        if columns is not None and not repeats(columns) and not columns.positions(_may_read_reshapes):
             return graph
         first: dict[Any, Node] = {}
 

@@ -9,20 +9,11 @@ from graphad.ir.graph import Graph, reachable
 from graphad.passes.driver import Journal
 
 
-class DeadCode:
-    """The pass `dce`."""
-
-    name = "dce"
-    text = "Drop nodes that no output depends on; inputs stay."
-
-    def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Return the graph of the nodes that the outputs reach."""
-        live = reachable(graph.outputs)
-        known = set(live)
-        dead = [node for node in graph.nodes[len(graph.inputs) :] if node not in known]
-        if dead:
-            journal.counts["dead"] += len(dead)
-        return graph
-
-
-dce = DeadCode()
+def run(graph: Graph, journal: Journal) -> Graph:
+    """Return the graph of the nodes that the outputs reach."""
+    live = reachable(graph.outputs)
+    known = set(live)
+    dead = [node for node in graph.nodes[len(graph.inputs) :] if node not in known]
+    if dead:
+        journal.counts["dead"] += len(dead)
+    return graph

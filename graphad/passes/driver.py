@@ -26,8 +26,19 @@ from graphad.passes.patterns import COMMUTATIVE, Application, Matcher, Order, or
 from graphad.passes.rules import Rule
 
 if TYPE_CHECKING:
-    from graphad.passes.columns import Columns
+    from graphad.passes.columns import Columns, Combination
     from graphad.tracing.tensor import Tensor
+
+    class Pass(Protocol):
+        """A named function from graph to graph that writes down what it did."""
+
+        @property
+        def name(self) -> str:
+            """The name in reports and in `passes=`."""
+
+        def run(self, graph: Graph, journal: Journal) -> Graph:
+            """Return the rewritten graph."""
+
 
 REWRITES_OF_ONE_NODE = 1000
 """After this many rewrites that started at one node (and four for each node of the graph), rules run in a circle."""
@@ -72,17 +83,6 @@ class Journal:
         """Record one rewrite."""
         self.rewrites.append(Rewrite(rule, node, value))
         self.counts[rule] += 1
-
-
-class Pass(Protocol):
-    """A named function from graph to graph that writes down what it did."""
-
-    @property
-    def name(self) -> str:
-        """The name in reports and in `passes=`."""
-
-    def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Return the rewritten graph."""
 
 
 def describe(value: Value, depth: int = 2) -> str:
@@ -138,20 +138,6 @@ def imitate(here: Emission, node: Node) -> None:
     here.replica = node.replica
 
 
-@frozen
-class RewritePass:
-    """A pass made of rules."""
-
-    name: str
-    text: str
-    rules: tuple[Rule, ...]
-
-    def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Rewrite until no rule applies."""
-        rules = [r for r in self.rules if journal.fast_math or not r.fast_math]
-        return rewrite(graph, rules, journal)
-
-
 def node_key(node: Node) -> Any:
     """Return what two nodes share when they compute the same: op, operands (in any order where that is all the same to
     the op) and replica.
@@ -174,22 +160,19 @@ MANY = 1_000
 
 
 def columns_of_many(graph: Graph) -> Columns | None:
-    """Return the columns of a big graph in which no two nodes compute the same; None for others."""
+    """Return the columns of a big graph; None for others."""
     if len(graph.nodes) < MANY:
         return None
     from graphad.passes.columns import columns_of
 
-    columns = columns_of(graph)
+    return columns_of(graph)
+
+
+def repeats(columns: Columns) -> bool:
+    """Tell whether two nodes of a graph (nearly surely) compute the same."""
     if columns.repeated is None:
-        columns.repeated = columns.repeats(_own_key, lambda cls: cls.name in COMMUTATIVE)
-    return None if columns.repeated else columns
-
-
-def _own_key(node: Node) -> Any:
-    """Return what nodes that compute the same share beside their operands; inputs share nothing."""
-    if type(node.op) is Input:
-        return node
-    return (op_key(node.op), node.replica) if node.replica else op_key(node.op)
+        columns.repeated = columns.repeats(lambda cls: cls.name in COMMUTATIVE)
+    return columns.repeated
 
 
 _HASH_WITHOUT_ATTRIBUTES = Op.__hash__
@@ -244,9 +227,19 @@ class _Index:
             ]
         return found
 
-    def may_fire(self, root: type[Op], given: Sequence[type[Op]] | None) -> bool:
-        """Tell whether a rule may match a node of these classes of op and operands (None: whatever they are)."""
-        return any(given is None or order.may_match(given) for _, order in self._orders(root))
+    def positions(self, columns: Columns) -> list[int]:
+        """Return the positions of the nodes of a graph that a rule may match, by the classes of ops two levels down,
+        and by which operands must be the same.
+        """
+        return columns.matching(lambda classes: [order.equalities for order in self._possible(classes)])
+
+    def _possible(self, classes: Combination) -> list[Order]:
+        """Return the patterns that these classes leave."""
+        orders = [order for _, order in self._orders(classes.root)]
+        given, below = classes.operands, classes.below
+        if given is None:
+            return orders
+        return [order for order in orders if order.may_match(given) and _may_match_below(order, below)]
 
     def _fitting(self, root: type[Op], given: Sequence[type[Op]]) -> list[tuple[Rule, Matcher]]:
         return [(rule, order.matcher) for rule, order in self._orders(root) if order.may_match(given)]
@@ -270,12 +263,12 @@ MOST_COMBINATIONS = 10_000
 """Combinations of op classes for which the rules to try are kept."""
 
 
-def _may_match_below(order: Order, below: Sequence[Sequence[type[Op]]]) -> bool:
-    """Tell whether the operands of a node may be what a pattern wants, by the classes of their operands."""
+def _may_match_below(order: Order, below: Sequence[Sequence[type[Op]] | None]) -> bool:
+    """Tell whether the operands of a node may be what a pattern wants, by the classes of their operands (None: any)."""
     if order.pattern.any_operands:
         return True
     parts = zip(order.pattern.operands, below, strict=True)
-    return all(Order(p).may_match(given) for p, given in parts if isinstance(p, Application))
+    return all(given is None or Order(p).may_match(given) for p, given in parts if isinstance(p, Application))
 
 
 @functools.lru_cache(64)
@@ -301,6 +294,8 @@ class _Rewriter:
         self.settled: set[Node] = {v[0] for v in graph.inputs}
         self.final: dict[Node, Results] = {}
         self.known: dict[Any, Node] = {}
+        self.hopeless: set[Node] = set()
+        """Nodes of the graph that no rule matches as long as what they read stays."""
         self.counting = any("uses" in r.parameters for r in rules)
 
     @functools.cached_property
@@ -332,8 +327,13 @@ class _Rewriter:
         columns = columns_of_many(self.graph)
         if columns is None:
             return nodes[start:]
-        for at in columns.positions(self.index.may_fire):
+        positions = self.index.positions(columns)
+        if repeats(columns):
+            self.hopeless = {*nodes}.difference([nodes[at] for at in positions])
+            return nodes[start:]
+        for at in positions:
             if len(nodes[at].types) == 1 and self.fire(nodes[at]) is not None:
+                self.hopeless = {*nodes}.difference([nodes[at] for at in positions])
                 self.settled.update(nodes[start:at])
                 self.known.update([(node_key(node), node) for node in nodes[start:at]])
                 return nodes[at:]
@@ -392,7 +392,7 @@ class _Rewriter:
             self.journal.counts["merge"] += 1
             self.replace(node, final.get(known) or known.outputs)
             return None
-        fired = self.fire(current) if len(current.types) == 1 else None
+        fired = self.fire(current) if current not in self.hopeless and len(current.types) == 1 else None
         if fired is not None:
             self.journal.note(fired[0], current, fired[1])
             return fired[0], current, fired[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,11 @@ from graphad.ir.errors import SymbolicSizeError
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant, Input, SizeValue
 from graphad.ir.node import Node, Value
-from graphad.ir.op import Elementwise
+from graphad.ir.op import Elementwise, Op
 from graphad.ops.cast import Cast
 from graphad.ops.creation import Iota
 from graphad.ops.shape import BroadcastTo, broadcast_to
-from graphad.passes.driver import Journal, Results, imitate, sweep
+from graphad.passes.driver import Journal, Results, columns_of_many, imitate, sweep
 from graphad.passes.patterns import UNIFORM, uniform
 
 Array = np.ndarray[Any, Any]
@@ -40,6 +41,9 @@ class ConstantFolding:
 
     def run(self, graph: Graph, journal: Journal) -> Graph:
         """Fold constants."""
+        columns = columns_of_many(graph)
+        if columns is not None and not columns.positions(_may_fold):
+            return graph
         known: dict[Node, Array] = {}
 
         def visit(node: Node) -> Results | None:
@@ -66,6 +70,13 @@ class ConstantFolding:
             return (replacement,)
 
         return sweep(graph, visit)
+
+
+def _may_fold(cls: type[Op], operands: Sequence[type[Op]] | None) -> bool:
+    """Tell whether the first node that is folded may have these classes of op and operands."""
+    if cls is SizeValue or operands is None:
+        return True
+    return bool(operands) and cls is not BroadcastTo and all(each in UNIFORM or each is Iota for each in operands)
 
 
 def _remember(node: Node, known: dict[Node, Array]) -> None:

@@ -25,32 +25,26 @@ LARGEST_GROUP = 64
 """Elementwise nodes in one group: beyond this, compiling a body costs more than it saves."""
 
 
-class Fusion:
-    """The pass `fuse`."""
+def run(graph: Graph, journal: Journal) -> Graph:
+    """Fuse groups of two or more elementwise ops."""
+    groups = find_groups(graph)
+    roots = {root for root, members in groups.items() if len(members) > 1 and root.types[0].size != 1}
+    if not roots:
+        return graph
+    originals = iter(graph.nodes[len(graph.inputs) :])
+    current: dict[Node, Node] = {}
+    known: dict[Any, Fused] = {}
 
-    name = "fuse"
-    text = "Group elementwise ops, with the broadcasts of their operands, into Fused nodes."
+    def visit(node: Node) -> Results | None:
+        original = next(originals)
+        current[original] = node
+        if original not in roots:
+            return None
+        fused = fuse_group([current[member] for member in reversed(groups[original])], known)
+        journal.note("group", node, fused)
+        return (fused,)
 
-    def run(self, graph: Graph, journal: Journal) -> Graph:
-        """Fuse groups of two or more elementwise ops."""
-        groups = find_groups(graph)
-        roots = {root for root, members in groups.items() if len(members) > 1 and root.types[0].size != 1}
-        if not roots:
-            return graph
-        originals = iter(graph.nodes[len(graph.inputs) :])
-        current: dict[Node, Node] = {}
-        known: dict[Any, Fused] = {}
-
-        def visit(node: Node) -> Results | None:
-            original = next(originals)
-            current[original] = node
-            if original not in roots:
-                return None
-            fused = fuse_group([current[member] for member in reversed(groups[original])], known)
-            journal.note("group", node, fused)
-            return (fused,)
-
-        return sweep(graph, visit)
+    return sweep(graph, visit)
 
 
 def fusible(node: Node) -> bool:
@@ -172,6 +166,3 @@ def body_graph(operands: list[Value], body: list[Member]) -> Graph:
         made.append(Value(emit(member.node.op, given), 0))
     argument_container, result_container = flat_containers(len(operands), 1)
     return Graph("fused", tuple(inputs), (made[-1],), labels, ("out",), argument_container, result_container)
-
-
-fuse = Fusion()

@@ -3,11 +3,11 @@
     gather(a @ b + c, i) -> gather(a, i) @ b + c
 
 A gather or slice moves up through the ops it reads from, as long as nothing else reads their results, and stops where
-all of an operand is needed. The positions are checked as before: a gather never disappears unless its positions are
-known to be good.
+all of an operand is needed; a sum moves up through a pad. The positions are checked as before: a gather never
+disappears unless its positions are known to be good.
 
-Rules about gathers and slices of computed values may enter here. They run in `contract`, for a product or a sum of
-fewer rows may round its last digits otherwise; all others here keep every bit.
+Rules about gathers, slices and sums of a part may enter here. They run in `contract`, for a product or a sum of fewer
+rows may round its last digits otherwise; all others here keep every bit.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from graphad.ops.cast import Cast
 from graphad.ops.creation import POSITION, Iota, iota
 from graphad.ops.indexing import Gather
 from graphad.ops.product import Matmul
-from graphad.ops.reduction import Reduction
+from graphad.ops.reduction import Reduction, Sum
 from graphad.ops.shape import BroadcastTo, Reshape, Transpose
-from graphad.ops.slicing import Slice
-from graphad.passes import movement
+from graphad.ops.slicing import Pad, Slice
+from graphad.passes import slices
 from graphad.passes.costs import cheaper
 from graphad.passes.driver import imitate
 from graphad.passes.patterns import pattern, uniform, variables
@@ -366,4 +366,17 @@ def _same_axis(old: Sequence[Dim], new: Sequence[Dim], axis: int) -> int | None:
     return next((k for k, n in enumerate(old) if n == size and size_product(old[:k]) == before), None)
 
 
-RULES = (*rules_in(globals()), movement.slice_slice, movement.slice_of_concatenate)
+padded, axes = variables("x axes")
+
+
+@rule(pattern(Sum, pattern(Pad, padded), axes=axes), complex_too=True)
+def sum_of_pad(x: Tensor, axes: tuple[int, ...], root: Tensor) -> Tensor | None:
+    """sum(pad(x), axes) -> pad(sum(x, axes)): zeros along `axes` add nothing."""
+    op: Any = root.value.node.inputs[0].node.op
+    if not any(op.low[k] != 0 or op.high[k] != 0 or op.interior[k] != 0 for k in axes):
+        return None
+    low, high, interior = ([n for k, n in enumerate(each) if k not in axes] for each in (op.low, op.high, op.interior))
+    return ops.pad(ops.reduce_sum(x, axes), low, high, interior)
+
+
+RULES = (*rules_in(globals()), slices.slice_slice, slices.slice_of_concatenate)

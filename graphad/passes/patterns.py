@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphad.ir.emit import emitting
-from graphad.ir.frozen import field, frozen
+from graphad.ir.frozen import frozen
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
@@ -40,6 +40,8 @@ COMMUTATIVE: frozenset[str] = frozenset(
 Environment: TypeAlias = dict[str, Any]
 """What the variables of a pattern stand for: Values, NumPy scalars, attributes."""
 Matcher: TypeAlias = Callable[[Node], "Environment | None"]
+Path: TypeAlias = tuple[int, ...]
+"""Positions of operands, one after the other: from a node to one of its operands, from there on to one of its own."""
 _Step: TypeAlias = Callable[[Value, Environment], bool]
 
 
@@ -128,7 +130,7 @@ class Application(Pattern):
 
     op: type[Op]
     operands: tuple[Pattern, ...]
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any]
     any_operands: bool = False
 
 
@@ -165,7 +167,7 @@ def _ufunc(ufunc: np.ufunc, *operands: Any) -> Pattern:
     op = op_of_ufunc(ufunc)
     if op is None:
         raise TypeError(f"no op means np.{ufunc.__name__}, so a pattern cannot use it")
-    return Application(type(op), tuple([_pattern(x) for x in operands]))
+    return Application(type(op), tuple([_pattern(x) for x in operands]), {})
 
 
 def _pattern(x: Any) -> Pattern:
@@ -253,11 +255,12 @@ def names_in(root: Pattern) -> list[str]:
 class Order:
     """A pattern with its operands in one order. The matcher is compiled when a node comes that it may match."""
 
-    __slots__ = ("_matcher", "pattern")
+    __slots__ = ("_equalities", "_matcher", "pattern")
 
     def __init__(self, pattern: Application) -> None:
         self.pattern = pattern
         self._matcher: Matcher | None = None
+        self._equalities: list[tuple[Path, Path]] | None = None
 
     def may_match(self, operands: Sequence[type[Op]]) -> bool:
         """Tell whether the operands of a node may be what the pattern wants, by the classes of their ops."""
@@ -267,11 +270,33 @@ class Order:
         return len(operands) == len(wanted) and all(map(_may_be, wanted, operands))
 
     @property
+    def equalities(self) -> list[tuple[Path, Path]]:
+        """Return the pairs of paths of operands, from the root, whose ends must be the same value."""
+        if self._equalities is None:
+            self._equalities = _equalities(self.pattern)
+        return self._equalities
+
+    @property
     def matcher(self) -> Matcher:
         """Return the function that tells what the variables stand for in a node, None where it does not match."""
         if self._matcher is None:
             self._matcher = _compile_root(self.pattern)
         return self._matcher
+
+
+def _equalities(root: Application) -> list[tuple[Path, Path]]:
+    first: dict[str, Path] = {}
+    found: list[tuple[Path, Path]] = []
+    stack: list[tuple[Path, Pattern]] = [((), root)]
+    while stack:
+        path, p = stack.pop()
+        if isinstance(p, Application):
+            stack += [((*path, k), operand) for k, operand in enumerate(p.operands)]
+        elif isinstance(p, Variable):
+            known = first.setdefault(p.name, path)
+            if known is not path:
+                found.append((known, path))
+    return found
 
 
 def orders_for(root: Application, cls: type[Op]) -> list[Order]:

@@ -3,23 +3,65 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from graphad.ir.collector import collector_paused
 from graphad.ir.errors import PassError
 from graphad.ir.frozen import frozen, replace
 from graphad.ir.graph import Graph
-from graphad.passes.algebra import algebra
+from graphad.loading import load_module
+from graphad.passes.chapters import Chapter, RewritePass
 from graphad.passes.contract import contract
 from graphad.passes.cse import cse
-from graphad.passes.dce import dce
-from graphad.passes.driver import Journal, Pass, RewritePass
+from graphad.passes.driver import Journal
 from graphad.passes.fold import fold
-from graphad.passes.fuse import fuse
 from graphad.passes.report import Counted, PassReport, Report
 from graphad.passes.rules import RULES, Rule
-from graphad.passes.stabilize import stabilize
+
+if TYPE_CHECKING:
+    from graphad.passes.driver import Pass
+
+
+@frozen
+class LatePass:
+    """A pass that is the function `run` of a module, which is loaded when the pass first runs."""
+
+    name: str
+    text: str
+
+    def run(self, graph: Graph, journal: Journal) -> Graph:
+        """Load the module and run it."""
+        result: Graph = load_module(f"graphad.passes.{self.name}").run(graph, journal)
+        return result
+
+
+dce = LatePass("dce", "Drop nodes that no output depends on; inputs stay.")
+
+fuse = LatePass("fuse", "Group elementwise ops, with the broadcasts of their operands, into Fused nodes.")
+
+stabilize = RewritePass(
+    "stabilize",
+    "Compute what was meant where the original overflows, cancels or is undefined.",
+    (Chapter("stabilize", frozenset({"exp", "expit", "expm1", "log", "log1p", "sqrt"})),),
+)
+
+_CHOICES = (
+    "maximum minimum fmax fmin bitwise_and bitwise_or where logical_not logical_and logical_or invert stop_gradient"
+)
+
+algebra = RewritePass(
+    "algebra",
+    "Apply identities that keep every bit; under fast_math also those of real numbers.",
+    (
+        Chapter("algebra"),
+        Chapter("signs", frozenset({"neg", "abs"})),
+        Chapter("choices", frozenset(_CHOICES.split())),
+        Chapter("movement"),
+        Chapter("slices", frozenset({"slice", "concatenate", "pad", "flip"})),
+        Chapter("fast_math", fast_math=True),
+    ),
+)
 
 PIPELINE: tuple[Pass, ...] = (fold, stabilize, cse, algebra, cse, contract, fuse)
 """The order: `stabilize` comes before any canonical form can hide its patterns."""
@@ -81,6 +123,14 @@ def register_pass(function: Callable[[Graph], Graph] | Pass, name: str | None = 
     return made
 
 
+def every_rule() -> Mapping[str, Rule]:
+    """Load the rules of all passes; return them, and those that people added, by name."""
+    for each in PASSES.values():
+        if isinstance(each, RewritePass):
+            _ = each.rules
+    return RULES
+
+
 def extend(name: str, rule: Rule) -> None:
     """Add a rule to the rewriting pass of that name, wherever it runs."""
     if not isinstance(PASSES.get(name), RewritePass):
@@ -92,16 +142,14 @@ def extend(name: str, rule: Rule) -> None:
 
 def _as_pass(item: PassLike) -> Pass:
     if isinstance(item, str):
-        found: Pass | Rule | None = PASSES.get(item) or RULES.get(item)
-        if found is None:
-            found = RULES.get(item)
+        found: Pass | Rule | None = PASSES.get(item) or every_rule().get(item)
         if found is None:
             raise ValueError(f"no pass is named {item!r}; there are {', '.join(PASSES)}, and the rules by name")
         return _as_pass(found)
     if isinstance(item, Rule):
         return RewritePass(item.name, item.text, (item,))
     if isinstance(item, RewritePass):
-        return replace(item, rules=item.rules + _extensions.get(item.name, ()))
+        return replace(item, parts=item.parts + _extensions.get(item.name, ()))
     if hasattr(item, "run") and hasattr(item, "name"):
         return item
     if callable(item):

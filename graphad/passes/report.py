@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from graphad.ir.counts import Counts, count
 from graphad.ir.dims import Dim
 from graphad.ir.frozen import field, frozen
 from graphad.ir.graph import Graph
 from graphad.passes.driver import Rewrite
+
+if TYPE_CHECKING:
+    from graphad.ir.counts import Counts
 
 
 class Counted:
@@ -22,6 +25,8 @@ class Counted:
     @functools.cached_property
     def counts(self) -> Counts:
         """The costs of the graph."""
+        from graphad.ir.counts import count
+
         return count(self.graph)
 
 

@@ -35,7 +35,7 @@ NEAR_LARGE = 50
 """The same for the sweeps of a plan that is too large to be searched."""
 
 
-@frozen(slots=True, eq=False)
+@frozen(eq=False)
 class Arena:
     """Offsets into one block of memory.
 

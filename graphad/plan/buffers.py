@@ -7,7 +7,6 @@ in seconds. The number of a value is `number[node] + index`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,8 @@ from graphad.ir.types import TensorType
 from graphad.plan.layout import DENSE, STRIDES, Strides, dense_strides, view_strides
 
 
-class Home(IntEnum):
-    """Where a buffer lies."""
+class Home:
+    """Where a buffer lies, as a number."""
 
     ARENA = 0
     INPUT = 1
@@ -31,7 +30,7 @@ class Home(IntEnum):
     RESULT = 4
 
 
-@frozen(slots=True, eq=False)
+@frozen(eq=False)
 class Buffers:
     """The buffers of a graph.
 

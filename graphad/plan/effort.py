@@ -13,7 +13,7 @@ PLACEMENTS = 30_000_000
 """Work of one search for places in the arena, about 0.6 s of an idle core; n buffers cost ``n * (n + 400)`` a round."""
 
 
-@frozen(slots=True)
+@frozen
 class Effort:
     """How much is done for a better order.
 

@@ -35,12 +35,12 @@ class Copy:
 
     step: int
     value: Value
-    home: Home
+    home: int
     index: int
     buffer: int | None = None
 
 
-@frozen(slots=True, eq=False)
+@frozen(eq=False)
 class Lifetimes:
     """Where every value lies and when, short of the offsets.
 

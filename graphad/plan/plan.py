@@ -37,7 +37,7 @@ class PlacedBuffer:
     sharing: int
 
 
-@frozen(slots=True, eq=False)
+@frozen(eq=False)
 class Plan:
     """How a static graph runs and where everything lies.
 

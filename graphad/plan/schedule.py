@@ -10,17 +10,21 @@ lowest peak is kept, and never one above program order.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node
+from graphad.loading import LateModule
 from graphad.plan.buffers import Buffers, Home, find_buffers, is_step, live_profile
 from graphad.plan.effort import THOROUGH, Effort
 
 if TYPE_CHECKING:
+    import heapq
+
     from graphad.plan.tasks import Tasks
+else:
+    heapq = LateModule("heapq")  # few graphs hold anything back
 
 SEARCH_UP_TO = 2_000
 """Steps of a graph that is searched: beyond, only free moves, in linear time."""
@@ -28,7 +32,7 @@ SEARCH_READS_UP_TO = 8 * SEARCH_UP_TO
 """The same of the buffers that its steps read, each counted: the effort grows with them as well."""
 
 
-@frozen(slots=True, eq=False)
+@frozen(eq=False)
 class Schedule:
     """The computing nodes of `graph` in the order they run; arguments and constants are there before the first.
 
@@ -147,7 +151,7 @@ def _searched(buffers: Buffers, moved: list[int], effort: Effort) -> tuple[Sched
     return Schedule(buffers.graph, tuple(best.steps), lowest, found.bound), best
 
 
-@frozen(slots=True, eq=False)
+@frozen(eq=False)
 class ArenaTasks:
     """The steps of a graph as tasks over blocks of the arena; `steps` says which step each task is."""
 
@@ -275,7 +279,7 @@ def free_moves(buffers: Buffers) -> list[int]:
         # The next step of the program sets the peak at least this high, so free steps may go as high before it.
         limit = max(top, live + sum([sizes[b] for b in made[next_step]]))
         while ready or (held and live + held[0][0] <= limit):
-            step = ready.pop() if ready else heappop(held)[1]
+            step = ready.pop() if ready else heapq.heappop(held)[1]
             if done[step] or waiting[step]:
                 continue
             new, old = needs(step)
@@ -284,7 +288,7 @@ def free_moves(buffers: Buffers) -> list[int]:
             if live + new <= limit:
                 run(step, new, old)
             else:
-                heappush(held, (new, step))
+                heapq.heappush(held, (new, step))
         if not done[next_step]:
             run(next_step, *needs(next_step))
     return order

@@ -16,7 +16,6 @@ from graphad.ir.errors import ContainerError, ExecutionError, GraphadError, Symb
 from graphad.ir.graph import Graph
 from graphad.ir.location import user_location
 from graphad.ir.types import DTYPE_NAMES, TensorType, kind_of
-from graphad.ir.walk import evaluate, inline
 from graphad.tracing.coerce import as_tensor
 from graphad.tracing.tensor import Tensor
 
@@ -31,6 +30,8 @@ def call_graph(graph: Graph, arguments: Sequence[Any], keywords: Mapping[str, An
         ContainerError: an argument is nested in another way.
         SymbolicSizeError: the sizes contradict each other or an assumption made while tracing.
     """
+    from graphad.ir.walk import evaluate, inline  # what is compiled takes another way
+
     leaves = flatten_arguments(graph, arguments, keywords)
     if any(isinstance(leaf, Tensor) for leaf in leaves):
         return unflatten(graph.output_container, inline(graph, _tensors(graph, leaves)))

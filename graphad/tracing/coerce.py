@@ -5,18 +5,19 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
+import graphad.ops as ops
 from graphad.ir.dims import Size
-from graphad.ir.emit import apply, emission
+from graphad.ir.emit import apply, emission, emit_of_types
 from graphad.ir.errors import OpTypeError, RuleViolation, TraceError
 from graphad.ir.leaf import Constant, SizeValue
 from graphad.ir.location import user_location
-from graphad.ir.op import Elementwise
-from graphad.ir.types import DType, as_dtype, is_inexact
-from graphad.ops import broadcast_shapes, broadcast_to, cast, stack
+from graphad.ir.op import Elementwise, Op
+from graphad.ir.types import DType, TensorType, as_dtype, is_inexact
+from graphad.ops import broadcast_shapes, broadcast_to, cast
 from graphad.ops import power as raise_to
 from graphad.ops.arithmetic import Power, PowerScalar
 from graphad.tracing.tensor import Number, Tensor
@@ -45,7 +46,7 @@ def as_tensor(value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, (list, tuple)) and _holds_tensor(value):
-        return stack(broadcast_all([as_tensor(item) for item in value]))
+        return ops.stack(broadcast_all([as_tensor(item) for item in value]))
     return constant(value)
 
 
@@ -157,7 +158,7 @@ def result_dtype(ufunc: np.ufunc, *operands: Any) -> DType:
     return _result_dtype(ufunc, kinds) or _undefined(ufunc.__name__, kinds)
 
 
-_FAMILIES = ("arithmetic", "comparison", "selection", "transcendental")
+_FAMILIES = ("arithmetic", "comparison", "selection", "transcendental", "trigonometric", "hyperbolic", "rounding")
 """The families of ops that mean ufuncs."""
 _OP_OF_UFUNC: dict[np.ufunc, Elementwise] = {}
 _read: set[str] = set()
@@ -166,12 +167,14 @@ _read: set[str] = set()
 def op_of_ufunc(ufunc: np.ufunc) -> Elementwise | None:
     """Return the elementwise op that means `ufunc`, or None; loads families until one has it."""
     found = _OP_OF_UFUNC.get(ufunc)
-    for family in _FAMILIES:
-        if found is not None:
-            break
-        if family not in _read:
-            _read_family(family)
-            found = _OP_OF_UFUNC.get(ufunc)
+    if found is None and len(_read) < len(_FAMILIES):
+        # Most ops have the name of the ufunc.
+        for family in sorted(_FAMILIES, key=lambda family: ops.HOMES.get(ufunc.__name__) != f"graphad.ops.{family}"):
+            if family not in _read:
+                _read_family(family)
+                found = _OP_OF_UFUNC.get(ufunc)
+                if found is not None:
+                    break
     return found
 
 
@@ -196,13 +199,44 @@ def elementwise(op: Elementwise, *operands: Any) -> Tensor:
     first = operands[0]
     if len(operands) == 2:
         second = operands[1]
+        if first.__class__ is Tensor and second.__class__ is Tensor:
+            types = first.value[0].types
+            if types is second.value[0].types:
+                known = _KNOWN.get((op.__class__, id(types)))
+                if known is not None and known[0] is types:
+                    return emit_of_types(op, (first.value, second.value), known[1])
         if isinstance(first, Tensor) and isinstance(second, Tensor):
             a, b = first.value, second.value
             if a[0].types[a[1]] == b[0].types[b[1]] and first.dtype.kind in "fc":
-                return apply(op, first, second)
-    elif len(operands) == 1 and isinstance(first, Tensor) and first.dtype.kind in "fc":
-        return apply(op, first)
+                return _remembered(op, operands, apply(op, first, second))
+    elif len(operands) == 1 and isinstance(first, Tensor):
+        if first.__class__ is Tensor:
+            types = first.value[0].types
+            known = _KNOWN.get((op.__class__, id(types)))
+            if known is not None and known[0] is types:
+                return emit_of_types(op, (first.value,), known[1])
+        if first.dtype.kind in "fc":
+            return _remembered(op, operands, apply(op, first))
     return _coerced(op, operands)
+
+
+Types: TypeAlias = tuple[TensorType, ...]
+_KNOWN: dict[tuple[type[Elementwise], int], tuple[Types, Types]] = {}
+"""The types that ops without attributes give for operands of one type, by the op's class and the identity of the types
+of the nodes that make the operands: those types, and the result's."""
+_MOST_KNOWN = 10_000
+
+
+def _remembered(op: Elementwise, operands: tuple[Any, ...], result: Tensor) -> Tensor:
+    """Enter what an op gives for operands of one type, where that is all it depends on; returns the result."""
+    cls = type(op)
+    types = operands[0].value[0].types
+    if len(types) == 1 and cls.infer is Elementwise.infer and cls.__hash__ is Op.__hash__:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        if all(operand.value[0].types is types for operand in operands):
+            _KNOWN[cls, id(types)] = types, result.value[0].types
+    return result
 
 
 def _coerced(op: Elementwise, operands: tuple[Any, ...], result: DType | None = None) -> Tensor:
@@ -310,26 +344,35 @@ def _array(number: Any, dtype: DType) -> np.ndarray[Any, Any]:
         raise OpTypeError(str(error), location=emission.location or user_location()) from None
 
 
-def binary(op: Elementwise) -> Callable[[Tensor, Any], Any]:
-    """Return the Python operator ``self op other``."""
+def binary(ufunc: np.ufunc) -> Callable[[Tensor, Any], Any]:
+    """Return the Python operator ``self op other`` that `ufunc` stands for."""
 
     def operator(self: Tensor, other: Any) -> Any:
-        if not is_operand(other):
+        if other.__class__ is not Tensor and not is_operand(other):
             return NotImplemented
-        return number_if_weak(elementwise(op, self, other), self, other)
+        made = elementwise(_op(ufunc), self, other)
+        return made if self.__class__ is Tensor else number_if_weak(made, self, other)
 
     return operator
 
 
-def reflected(op: Elementwise) -> Callable[[Tensor, Any], Any]:
-    """Return the Python operator ``other op self``."""
+def reflected(ufunc: np.ufunc) -> Callable[[Tensor, Any], Any]:
+    """Return the Python operator ``other op self`` that `ufunc` stands for."""
 
     def operator(self: Tensor, other: Any) -> Any:
-        if not is_operand(other):
+        if other.__class__ is not Tensor and not is_operand(other):
             return NotImplemented
-        return number_if_weak(elementwise(op, other, self), self, other)
+        made = elementwise(_op(ufunc), other, self)
+        return made if self.__class__ is Tensor else number_if_weak(made, self, other)
 
     return operator
+
+
+def _op(ufunc: np.ufunc) -> Elementwise:
+    """Return the op that means a ufunc which surely has one."""
+    op = op_of_ufunc(ufunc)
+    assert op is not None, f"{ufunc} is an op"
+    return op
 
 
 def number_if_weak(result: Tensor, self: Tensor, other: Any) -> Tensor:

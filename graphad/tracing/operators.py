@@ -12,7 +12,7 @@ from graphad.ir.location import user_location
 from graphad.ir.node import Node
 from graphad.ops import cast
 from graphad.ops.shape import BroadcastTo
-from graphad.tracing.coerce import binary, is_operand, number_if_weak, op_of_ufunc, power, reflected
+from graphad.tracing.coerce import binary, is_operand, number_if_weak, power, reflected
 from graphad.tracing.protocols import call_ufunc
 from graphad.tracing.tensor import Number, Tensor
 
@@ -127,11 +127,9 @@ SPECIAL: dict[str, Any] = {
 def install() -> None:
     """Give `Tensor` the operators."""
     for name, ufunc in BINARY.items():
-        op = op_of_ufunc(ufunc)
-        assert op is not None, f"{ufunc} is an op"
-        setattr(Tensor, f"__{name}__", binary(op))
+        setattr(Tensor, f"__{name}__", binary(ufunc))
         if name not in _COMPARISONS:
-            setattr(Tensor, f"__r{name}__", reflected(op))
+            setattr(Tensor, f"__r{name}__", reflected(ufunc))
     for name, ufunc in UNARY.items():
         setattr(Tensor, f"__{name}__", _unary(ufunc))
     for name, operator in SPECIAL.items():

@@ -20,7 +20,6 @@ from graphad.ir.location import user_location
 from graphad.ir.node import Value
 from graphad.ir.types import DType, TensorType, as_dtype
 from graphad.tracing import protocols
-from graphad.tracing.known import is_known
 
 if TYPE_CHECKING:
     from graphad.numpy.writing import At
@@ -431,6 +430,8 @@ class Tensor:
 
     def _elements(self, what: str, cure: str) -> np.ndarray[Any, Any]:
         """Return the elements; TraceError where they depend on what is not known while tracing."""
+        from graphad.tracing.known import is_known
+
         if is_known(self.value):
             from graphad.eager import value_of
 

@@ -14,6 +14,7 @@ from graphad.execute import Executable
 from graphad.execute.planning import BINDINGS_KEPT
 from graphad.ir.errors import ContainerError, ExecutionError, SymbolicSizeError
 from graphad.ir.walk import evaluate
+from graphad.plan.buffers import Home
 
 
 class Point(NamedTuple):
@@ -203,7 +204,7 @@ def test_whole_arguments_are_paired_by_path_and_elementwise_updates_are_in_place
         assert state["params"][k].tolist() == expected[1][k].tolist()
         assert state["moments"][k].tolist() == expected[2][k].tolist()
     assert params["w"][0] == 1 and moments["w"][0] == 0
-    assert not any(copy.home.name == "STATE" for copy in exe.plan.lifetimes.copies)
+    assert not any(copy.home == Home.STATE for copy in exe.plan.lifetimes.copies)
     assert exe.plan.state_bytes == 32_000
 
 

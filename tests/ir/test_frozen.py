@@ -54,7 +54,7 @@ def test_construction_comparison_and_text() -> None:
     assert repr(Point(1)) == "Point(x=1, y=2)" and repr(Deep(1, z=3)) == "Deep(x=1, y=2, z=3.0)"
     assert Point(1) != Deep(1) and Point.__match_args__ == ("x", "y", "names")
     assert list(inspect.signature(Point).parameters) == ["x", "y", "names"]
-    with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
+    with pytest.raises(TypeError, match=r"Point.__init__\(\) missing 1 required positional argument: 'x'"):
         Point()  # type: ignore[call-arg]
 
 
@@ -78,6 +78,31 @@ def test_the_standard_library_takes_it_for_a_dataclass() -> None:
     assert dataclasses.replace(Point(1), y=5) == Point(1, 5)  # type: ignore[type-var]
     assert Standard(1).w == 7 and repr(Standard(1)) == "Standard(x=1, y=2, w=7)"
     assert [f.name for f in fields(Standard)] == ["x", "y", "names", "w"]
+
+
+@frozen
+class Wide:
+    """A class of more fields than there are templates for, one of them without an argument."""
+
+    a: int
+    b: int
+    c: int
+    d: int
+    e: int
+    f: int
+    g: int
+    h: int
+    i: int = 9
+    j: list[int] = field(default_factory=list)
+    k: int = field(default=11, init=False)
+
+
+def test_many_fields() -> None:
+    made = Wide(*range(8))
+    assert [getattr(made, each.name) for each in fields(Wide)] == [*range(8), 9, [], 11]
+    assert list(inspect.signature(Wide).parameters) == list("abcdefghij")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'k'"):
+        Wide(*range(8), k=1)  # type: ignore[call-arg]
 
 
 def test_replace() -> None:

@@ -14,9 +14,11 @@ import graphad as ga
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Input
 from graphad.ir.op import Op
-from graphad.passes import PIPELINE, columns, driver, optimize
+from graphad.passes import PIPELINE, RULES, columns, driver, optimize
 from graphad.passes.columns import Columns, columns_of
-from graphad.passes.driver import columns_of_many, node_key
+from graphad.passes.contract import contract
+from graphad.passes.driver import _Index, node_key, repeats
+from graphad.passes.pipeline import algebra, stabilize
 from tests.random_graphs import Example, random_graphs
 
 WITHOUT_GROUPS = PIPELINE[:-1]
@@ -63,32 +65,49 @@ def test_positions_of_nodes_with_many_operands_are_asked_for_by_the_class_alone(
 @settings(max_examples=60, deadline=None)
 @given(example=random_graphs())
 def test_a_graph_repeats_itself_where_two_nodes_have_one_key(example: Example) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "MANY", 0)
-        graph = traced(example)
-        for each in (graph, optimize(graph, passes=("cse",))):
-            keys = [node_key(node) for node in each.nodes if type(node.op) is not Input]
-            assert (columns_of_many(each) is None) == (len(set(keys)) < len(keys))
+    graph = traced(example)
+    for each in (graph, optimize(graph, passes=("cse",))):
+        keys = [node_key(node) for node in each.nodes if type(node.op) is not Input]
+        assert repeats(Columns(each)) == (len(set(keys)) < len(keys))
 
 
 def test_operands_that_change_places_repeat_only_where_the_op_does_not_care() -> None:
     def graph(function: Any) -> Graph:
         return ga.trace(lambda x, y: (function(x, y), function(y, x)), ga.spec((3,)), ga.spec((3,)))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "MANY", 0)
-        assert columns_of_many(graph(lambda x, y: x + y)) is None
-        assert columns_of_many(graph(lambda x, y: x - y)) is not None
+    assert repeats(Columns(graph(lambda x, y: x + y)))
+    assert not repeats(Columns(graph(lambda x, y: x - y)))
 
 
 def test_nodes_with_many_operands_repeat_where_all_agree() -> None:
     def graph(function: Any) -> Graph:
         return ga.trace(function, ga.spec((3,)), ga.spec((3,)))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "MANY", 0)
-        assert columns_of_many(graph(lambda x, y: (np.concatenate([x] * 4), np.concatenate([x] * 4)))) is None
-        assert columns_of_many(graph(lambda x, y: (np.concatenate([x] * 4), np.concatenate([x, x, x, y])))) is not None
+    assert repeats(Columns(graph(lambda x, y: (np.concatenate([x] * 4), np.concatenate([x] * 4)))))
+    assert not repeats(Columns(graph(lambda x, y: (np.concatenate([x] * 4), np.concatenate([x, x, x, y])))))
+
+
+@settings(max_examples=60, deadline=None)
+@given(example=random_graphs())
+def test_a_node_that_a_pattern_matches_is_among_those_it_may_match(example: Example) -> None:
+    graph = traced(example)
+    index = _Index((*stabilize.rules, *algebra.rules, *contract.rules))
+    positions = set(index.positions(Columns(graph)))
+    for at, node in enumerate(graph.nodes):
+        matched = any(matcher(node) is not None for _, matcher in index.candidates(node))
+        assert at in positions or not matched
+
+
+def test_nodes_whose_operands_differ_are_not_tried_where_a_pattern_wants_the_same_twice() -> None:
+    index = _Index((RULES["equal_terms"],))
+
+    def tried(function: Any) -> list[str]:
+        graph = ga.trace(function, *[ga.spec((3,))] * 3)
+        return [graph.nodes[at].op.name for at in index.positions(Columns(graph))]
+
+    assert tried(lambda x, y, z: (y + x) + x) == ["add"]
+    assert tried(lambda x, y, z: x + (x + y)) == ["add"]
+    assert not tried(lambda x, y, z: (y + x) + z)
 
 
 @settings(max_examples=40, deadline=None)

@@ -14,7 +14,6 @@ import graphad as ga
 from graphad.ir.graph import Graph
 from graphad.ir.parser import parse
 from graphad.ir.walk import evaluate
-from graphad.loading import load_module
 from graphad.passes import PIPELINE, RULES, optimize
 from graphad.passes.check import random_array
 
@@ -34,7 +33,6 @@ def _load(name: str) -> Any:
 
 
 EXAMPLES = _load("examples").EXAMPLES
-load_module("graphad.passes.fast_math")
 OWN = {name for name, rule in RULES.items() if rule.function.__module__.startswith("graphad.")}
 UNFUSED = tuple(each for each in PIPELINE if each.name != "fuse")
 

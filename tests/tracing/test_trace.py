@@ -12,6 +12,8 @@ import pytest
 import graphad as ga
 from graphad.ir.errors import LeakError, TraceError
 from graphad.ir.leaf import Constant
+from graphad.ir.op import Elementwise
+from graphad.tracing import coerce
 
 
 class Pair(NamedTuple):
@@ -168,3 +170,20 @@ def test_long_chain() -> None:
 def test_a_size_that_is_none_is_refused(shape) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(TraceError, match=r"whole number(.|\n)*test_trace.py"):
         ga.spec(shape)
+
+
+def test_types_of_elementwise_ops_are_inferred_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    infer = Elementwise.infer
+    monkeypatch.setattr(coerce, "_KNOWN", {})
+    monkeypatch.setattr(Elementwise, "infer", lambda self, *xs: asked.append(self.name) or infer(self, *xs))
+
+    def chain(x: Any, y: Any) -> Any:
+        for _ in range(50):
+            x = np.sin(x) * y - x
+        return x, x < y, x.astype("f4") * y.astype("f4")
+
+    graph = ga.trace(chain, np.ones((2, 3)), np.ones((2, 3)))
+    assert {name: asked.count(name) for name in asked} == {"sin": 1, "mul": 2, "sub": 1, "less": 1}
+    assert [str(t) for t in graph.output_types] == ["f64[2,3]", "bool[2,3]", "f32[2,3]"]
+    assert len({node.location for node in graph.nodes if node.op.name in ("sin", "less")}) == 2

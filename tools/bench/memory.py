@@ -199,8 +199,8 @@ def _budgets(graph: Graph, opened: Graph, title: str, about: str) -> Table:
     return Table(
         title,
         f"{about}: {peak / 1e6:.1f} MB of arena and results without a budget. All of\n"
-        f"these budgets were planned in {spent:.1f} s of one core. No plan has fewer extra FLOPs than the bound\n"
-        "(`least_again` in tests/plan/recomputation_bounds.py).",
+        f"these budgets were planned in {spent:.1f} s of one core. No plan of the graph has fewer extra FLOPs than\n"
+        "the bound (`least_again` in tests/plan/recomputation_bounds.py).",
         ("budget", "planned MB", "extra FLOPs", "bound", "nodes computed again"),
         tuple(rows),
     )

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphad.ir.emit import emission, emit
 from graphad.ir.errors import fail
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
@@ -25,7 +25,7 @@ from graphad.passes.driver import Results, imitate, sweep
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Accumulate(General, abstract=True):
     """y = c + factor * (a @ b) for matrices; operands are a, b, c."""
 
@@ -50,7 +50,7 @@ class Accumulate(General, abstract=True):
 
 def with_accumulation(graph: Graph) -> Graph:
     """Return the graph with products that are only scaled and added to something as `Accumulate` nodes."""
-    if not any(isinstance(node.op, Matmul) for node in graph.nodes):
+    if Matmul not in graph.op_classes:
         return graph
     reads: dict[Node, int] = {}
     for node in graph.nodes:

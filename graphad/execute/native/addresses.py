@@ -9,12 +9,12 @@ column a row becomes a comparison with the column's number, which fuses with wha
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphad.ir.emit import apply, emission
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
@@ -45,7 +45,7 @@ WIDEST_COLUMN = 4096
 """Longest row that is gone through for the sake of one of its columns."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Guard(General, abstract=True):
     """size - 1, or IndexError where positions are outside an axis; operands are the lowest and the highest of them.
 
@@ -116,7 +116,7 @@ SAFE: dict[type[Op], type[Op]] = {Gather: SafeGather, ScatterAdd: SafeScatterAdd
 
 def with_checked_addresses(graph: Graph) -> Graph:
     """Return the static graph with its positions checked by guards, and one column a row read by comparison."""
-    if not any(type(node.op) in SAFE for node in graph.nodes):
+    if graph.op_classes.isdisjoint(SAFE):
         return graph
     checked: dict[tuple[Value, int], Tensor] = {}
 

@@ -21,14 +21,15 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from graphad.ir.frozen import frozen
 
 FUNCTIONS = ("sgemm", "dgemm", "sgemv", "dgemv")
 
 
-@dataclass(frozen=True)
+@frozen
 class Blas:
     """A BLAS library of this process.
 

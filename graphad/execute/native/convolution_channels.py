@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.convolution_ends import Ends, Epilogue, kernel_name
@@ -35,6 +34,7 @@ from graphad.execute.native.convolution_shape import Convolution, balanced, divi
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer
 from graphad.execute.native.lane_orders import turned
 from graphad.execute.native.lanes import constant, load, store
+from graphad.ir.frozen import frozen
 
 IMAGE_BYTES = 160 << 10
 """How much of the images a thread copies at a time."""
@@ -46,7 +46,7 @@ SHARES = 8
 """Into how many shares the work should fall at least, if blocks do not become too small for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Plan:
     """How the work is cut.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
 from graphad.execute.native.code import Code
 from graphad.execute.native.convolution_loops import at, plus, times
@@ -16,9 +15,10 @@ from graphad.execute.native.convolution_shape import Convolution, Layout
 from graphad.execute.native.kernel import pointer
 from graphad.execute.native.lane_orders import gathered
 from graphad.execute.native.lanes import Lanes, load, store
+from graphad.ir.frozen import frozen, replace
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Epilogue:
     """What becomes of sums before they are stored.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from graphad.execute.native.code import Code
 from graphad.execute.native.convolution_shape import Convolution, Sizes
 from graphad.execute.native.kernel import size
 from graphad.execute.native.lanes import Lanes, constant, element_type, load, store
+from graphad.ir.frozen import frozen
 
 UNROLLED = 4
 """How many steps of a sum of products are written out one after the other."""
@@ -93,7 +93,7 @@ def counted(code: Code, count: str | int) -> Iterator[str]:
             yield i
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Image:
     """Where the elements of one channel of x' lie in scratch.
 
@@ -215,7 +215,7 @@ def _in_steps(code: Code, lanes: int, count: int, move: Callable[[str | int, int
         move(count - lanes, lanes)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Axis:
     """One axis of a sum of products: how many elements, and their distance in the image and in the packed kernel."""
 

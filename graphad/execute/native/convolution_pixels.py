@@ -8,7 +8,6 @@ multiplies vectors of the image by single weights. The order of each sum is fixe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.convolution_ends import Ends, Epilogue, kernel_name
@@ -31,6 +30,7 @@ from graphad.execute.native.convolution_shape import Convolution, balanced
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer
 from graphad.execute.native.lane_orders import joined
 from graphad.execute.native.lanes import Lanes, load, store
+from graphad.ir.frozen import frozen
 
 IMAGE_BYTES = 128 << 10
 """How much of an image a thread copies at a time, if a single row of results does not need more."""
@@ -44,7 +44,7 @@ SHARES = 16
 """Into how many shares the work should fall at least; more than a few images are enough of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Plan:
     """How the work is cut.
 

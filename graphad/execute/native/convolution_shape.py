@@ -8,14 +8,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
+from graphad.ir.frozen import frozen, replace
 from graphad.ops.convolution import Conv
 
 Sizes = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Layout:
     """How an array of the shape of the results lies in its buffer.
 
@@ -34,7 +34,7 @@ class Layout:
         return Layout(self.kind, strides, self.offset)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Convolution:
     """y[n,g,o,t] = sum over i, k of x'[n,g,i, t*steps + k*dilation] w[g,o,i,k]: all that decides the code of a kernel.
 
@@ -228,7 +228,7 @@ def phases(c: Convolution) -> list[Convolution]:
     return [made for parts in itertools.product(*axes) if (made := _phase(c, parts)) is not None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class _Part:
     """One phase of one axis: results first, first + every, ... from kernel elements k, k + hop, ..."""
 

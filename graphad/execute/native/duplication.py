@@ -44,7 +44,7 @@ def with_duplicates(graph: Graph) -> Graph:
     for group in reversed(groups):
         found = _Cone(grouping, group, held)
         if found.grow():
-            cones.update(dict.fromkeys(group.members, found))
+            cones.update(dict.fromkeys([grouping.nodes[at] for at in group.members], found))
     return _copied(graph, cones) if cones else graph
 
 
@@ -75,10 +75,10 @@ class _Cone:
         read: set[Value] = set()
         wanted: dict[Value, list[Value]] = {}
         """Of the values that could be computed: the operands of members that are views of them."""
-        for member in self.group.members:
+        for member in [self.grouping.nodes[at] for at in self.group.members]:
             for k, value in enumerate(member.inputs):
                 base = self._behind_views(value)
-                if base[0] in self.group.members:
+                if self._group(base[0]) is self.group:
                     continue
                 if k not in loose(member) and _bytes(base) >= LARGE and self._copyable(base[0]):
                     wanted.setdefault(base, []).append(value)
@@ -109,9 +109,12 @@ class _Cone:
             value = value[0].inputs[0]
         return value
 
+    def _group(self, node: Node) -> Group | None:
+        return self.grouping.group_of[self.grouping.facts.numbers[node]]
+
     def _copyable(self, node: Node) -> bool:
         """Tell whether a node is an elementwise member of another group."""
-        other = self.grouping.group_of.get(node)
+        other = self._group(node)
         return other is not None and other is not self.group and not isinstance(node.op, Reduction) and not loose(node)
 
     def _operands(self, wanted: list[Value]) -> dict[Value, list[Value]]:
@@ -134,13 +137,18 @@ class _Cone:
         node, size = value[0], _bytes(value)
         if isinstance(node.op, (Input, Constant)):
             return size
-        if node in self.grouping.outputs:
+        facts, group_of = self.grouping.facts, self.grouping.group_of
+        at = facts.numbers[node]
+        if at in facts.outputs:
             return size
-        position, own = self.grouping.position, self.grouping.group_of.get(node)
-        readers = self.grouping.all_readers(node)
-        others = [r for r in readers if r not in self.group.members and (own is None or r not in own.members)]
-        last = max([position[r] for r in others], default=0)
-        kept = 2 * max(last, self.held.get(node, 0)) >= position[node] + self.group.first
+        own = group_of[at]
+        others = [
+            r
+            for r in facts.all_readers(at)
+            if group_of[r] is not self.group and (own is None or group_of[r] is not own)
+        ]
+        last = max(others, default=0)
+        kept = 2 * max(last, self.held.get(node, 0)) >= at + self.group.first
         stored = own is None or bool(others) or node in self.held
         return size * (1 + (not stored) + (not kept))
 
@@ -179,7 +187,7 @@ class _Cone:
             if node not in needed and Value(node, 0) not in made:
                 needed.add(node)
                 stack += [v[0] for v in node.inputs if v[0] in self.nodes]
-        for node in sorted(needed, key=self.grouping.position.__getitem__):
+        for node in sorted(needed, key=self.grouping.facts.numbers.__getitem__):
             inputs = tuple([made.get(v) or final.get(v, v) for v in node.inputs])
             copy = Node(node.op, inputs, node.types, node.location, node.scope, node.role, node.replica + 1)
             made[Value(node, 0)] = Value(copy, 0)

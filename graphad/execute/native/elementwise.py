@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -25,6 +24,7 @@ from graphad.execute.native.maths import (
     hyperbolic,
     hypot,
     inverse_trigonometric,
+    log_of_sum,
     logarithm,
     logistic,
     normal,
@@ -32,10 +32,13 @@ from graphad.execute.native.maths import (
     power,
     trigonometric,
 )
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Op
 from graphad.ir.types import DTYPE_NAMES, DType
-from graphad.ops import arithmetic, comparison, selection, special, transcendental
+from graphad.ops import arithmetic, comparison, error_functions, rounding, selection, special, transcendental
+from graphad.ops import hyperbolic as hyperbolic_ops
 from graphad.ops import normal as normal_ops
+from graphad.ops import trigonometric as trigonometric_ops
 from graphad.ops.cast import Cast
 
 Lowering = Callable[..., Lanes]
@@ -45,7 +48,7 @@ KINDS = frozenset({"bool", "f32", "f64", *(f"{sign}{bits}" for sign in "iu" for 
 """The dtypes that native code computes with, by printed name."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Row:
     """What an op class becomes for one kind of dtype.
 
@@ -134,21 +137,21 @@ def _true(x: Lanes) -> Lanes:
 # Arithmetic
 
 _rows("iuf", 1, {arithmetic.Add: operator.add, arithmetic.Sub: operator.sub, arithmetic.Neg: operator.neg})
-_rows("f", 1, {arithmetic.Mul: operator.mul, arithmetic.Abs: Lanes.abs, arithmetic.Copysign: Lanes.copysign})
-_rows("iu", 2, {arithmetic.Mul: operator.mul, arithmetic.Abs: integers.absolute, arithmetic.Sign: integers.sign})
+_rows("f", 1, {arithmetic.Mul: operator.mul, arithmetic.Abs: Lanes.abs, rounding.Copysign: Lanes.copysign})
+_rows("iu", 2, {arithmetic.Mul: operator.mul, arithmetic.Abs: integers.absolute, rounding.Sign: integers.sign})
 _rows("b", 1, {arithmetic.Add: operator.or_, arithmetic.Mul: operator.and_, arithmetic.Abs: _same})
 _rows("f", 8, {arithmetic.Div: operator.truediv, arithmetic.Sqrt: Lanes.sqrt})
-_rows("f", 4, {arithmetic.Sign: floats.sign, arithmetic.Heaviside: floats.heaviside})
-_rows("f", 8, {arithmetic.Nextafter: floats.nextafter, arithmetic.Spacing: floats.spacing})
-_rows("biu", 0, {arithmetic.Floor: _same, arithmetic.Ceil: _same, arithmetic.Trunc: _same})
+_rows("f", 4, {rounding.Sign: floats.sign, rounding.Heaviside: floats.heaviside})
+_rows("f", 8, {rounding.Nextafter: floats.nextafter, rounding.Spacing: floats.spacing})
+_rows("biu", 0, {rounding.Floor: _same, rounding.Ceil: _same, rounding.Trunc: _same})
 
 
 def _rounded(name: str) -> Callable[[Lanes], Lanes]:
     return lambda x: x.intrinsic(name)
 
 
-_rows("f", 1, {arithmetic.Floor: _rounded("floor"), arithmetic.Ceil: _rounded("ceil")})
-_rows("f", 1, {arithmetic.Trunc: _rounded("trunc"), arithmetic.Rint: Lanes.rint})
+_rows("f", 1, {rounding.Floor: _rounded("floor"), rounding.Ceil: _rounded("ceil")})
+_rows("f", 1, {rounding.Trunc: _rounded("trunc"), rounding.Rint: Lanes.rint})
 
 
 # Division
@@ -162,12 +165,12 @@ def _remainder(a: Lanes, b: Lanes) -> Lanes:
     return floats.divmod_(a, b)[1]
 
 
-_rows("iu", 20, {arithmetic.FloorDivide: integers.floor_divide, arithmetic.Remainder: integers.remainder})
-_rows("iu", 20, {arithmetic.Fmod: integers.fmod})
-_rows("iu", 4, {arithmetic.Reciprocal: integers.reciprocal})
-_rows("iu", 200, {arithmetic.Gcd: integers.gcd, arithmetic.Lcm: integers.lcm})
-_rows("f", 50, {arithmetic.FloorDivide: _floor_divide, arithmetic.Remainder: _remainder})
-_rows("f", 30, {arithmetic.Fmod: floats.fmod})
+_rows("iu", 20, {rounding.FloorDivide: integers.floor_divide, rounding.Remainder: integers.remainder})
+_rows("iu", 20, {rounding.Fmod: integers.fmod})
+_rows("iu", 4, {rounding.Reciprocal: integers.reciprocal})
+_rows("iu", 200, {rounding.Gcd: integers.gcd, rounding.Lcm: integers.lcm})
+_rows("f", 50, {rounding.FloorDivide: _floor_divide, rounding.Remainder: _remainder})
+_rows("f", 30, {rounding.Fmod: floats.fmod})
 
 
 # Powers
@@ -201,7 +204,7 @@ def _polygamma(op: special.Polygamma, x: Lanes) -> Lanes:
     return polygamma.polygamma(op.order, x)
 
 
-_rows("f", 25, {arithmetic.Cbrt: power.cbrt, arithmetic.Hypot: hypot.hypot})
+_rows("f", 25, {rounding.Cbrt: power.cbrt, rounding.Hypot: hypot.hypot})
 
 
 # Selection
@@ -217,28 +220,39 @@ _rows("biuf", 1, {selection.Where: Lanes.select})
 
 # Transcendental functions
 
-_rows("f", 1, {transcendental.Deg2rad: trigonometric.deg2rad, transcendental.Rad2deg: trigonometric.rad2deg})
+_rows("f", 1, {trigonometric_ops.Deg2rad: trigonometric.deg2rad, trigonometric_ops.Rad2deg: trigonometric.rad2deg})
 _rows("f", 20, {transcendental.Exp: exponential.exp, transcendental.Exp2: exponential.exp2})
 _rows("f", 25, {transcendental.Expm1: exponential.expm1, transcendental.Expit: logistic.expit})
 _rows("f", 25, {transcendental.Log: logarithm.log, transcendental.Log1p: logarithm.log1p})
 _rows("f", 35, {transcendental.Log2: logarithm.log2, transcendental.Log10: logarithm.log10})
-_rows("f", 50, {transcendental.Logaddexp: logistic.logaddexp, transcendental.Logaddexp2: logistic.logaddexp2})
-_rows("f", 35, {transcendental.Sin: trigonometric.sin, transcendental.Cos: trigonometric.cos})
-_rows("f", 50, {transcendental.Tan: trigonometric.tan, transcendental.Arctan2: inverse_trigonometric.arctan2})
+_rows("f", 80, {transcendental.Logaddexp2: log_of_sum.logaddexp2})
+_rows("f", 35, {trigonometric_ops.Sin: trigonometric.sin, trigonometric_ops.Cos: trigonometric.cos})
+_rows("f", 50, {trigonometric_ops.Tan: trigonometric.tan, trigonometric_ops.Arctan2: inverse_trigonometric.arctan2})
 _rows(
-    "f", 35, {transcendental.Arcsin: inverse_trigonometric.arcsin, transcendental.Arccos: inverse_trigonometric.arccos}
+    "f",
+    35,
+    {trigonometric_ops.Arcsin: inverse_trigonometric.arcsin, trigonometric_ops.Arccos: inverse_trigonometric.arccos},
 )
-_rows("f", 30, {transcendental.Arctan: inverse_trigonometric.arctan, transcendental.Tanh: hyperbolic.tanh})
-_rows("f", 30, {transcendental.Sinh: hyperbolic.sinh, transcendental.Cosh: hyperbolic.cosh})
-_rows("f", 40, {transcendental.Arcsinh: hyperbolic.arcsinh, transcendental.Arccosh: hyperbolic.arccosh})
-_rows("f", 40, {transcendental.Arctanh: hyperbolic.arctanh})
-_rows("f", 60, {transcendental.Erf: error_function.erf, transcendental.Erfc: error_function.erfc})
+_rows("f", 30, {trigonometric_ops.Arctan: inverse_trigonometric.arctan, hyperbolic_ops.Tanh: hyperbolic.tanh})
+_rows("f", 30, {hyperbolic_ops.Sinh: hyperbolic.sinh, hyperbolic_ops.Cosh: hyperbolic.cosh})
+_rows("f", 40, {hyperbolic_ops.Arcsinh: hyperbolic.arcsinh, hyperbolic_ops.Arccosh: hyperbolic.arccosh})
+_rows("f", 40, {hyperbolic_ops.Arctanh: hyperbolic.arctanh})
+_rows("f", 60, {error_functions.Erf: error_function.erf, error_functions.Erfc: error_function.erfc})
 _rows("f", 40, {special.Logit: logarithm.logit, special.Xlogy: logarithm.xlogy})
 _rows("f", 50, {special.Xlog1py: logarithm.xlog1py, special.RelEntr: logarithm.rel_entr})
 _rows("f", 90, {special.Gammaln: gamma.gammaln, special.Gamma: gamma.gamma, special.Digamma: gamma.digamma})
 _rows("f", 100, {normal_ops.Ndtri: normal.ndtri, normal_ops.Erfinv: normal.erfinv, normal_ops.Erfcinv: normal.erfcinv})
 _rows("f", 150, {normal_ops.LogNdtr: normal.log_ndtr, normal_ops.InverseMills: normal.inverse_mills})
 _rows("f", 150, {normal_ops.NdtriExp: normal.ndtri_exp})
+
+
+@lowers(transcendental.Logaddexp, kinds="f", weight=80)
+def _logaddexp(op: transcendental.Logaddexp, a: Lanes, b: Lanes) -> Lanes:
+    # Beside 0, as in log(1 + e^x), nothing cancels.
+    for x, other in ((a, b), (b, a)):
+        if other.text == other.constant(0.0).text:
+            return logistic.softplus(x)
+    return log_of_sum.logaddexp(a, b)
 
 
 # Comparison, logic, bits

@@ -14,7 +14,6 @@ import sysconfig
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +27,7 @@ from graphad.execute.native.target import Loaded, define
 from graphad.execute.native.threads import Pool
 from graphad.execute.native.walker import StepTable
 from graphad.ir.containers import Branch, Container, Leaf, paths
+from graphad.ir.frozen import frozen
 
 Array = np.ndarray[Any, Any]
 Spec = tuple[np.dtype[Any], tuple[int, ...]]
@@ -43,7 +43,7 @@ class Descriptor(np.ndarray[Any, np.dtype[np.uint64]]):
     kept: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Claim:
     """The right to run a program: one run at a time, whoever starts it."""
 
@@ -70,7 +70,7 @@ class Claim:
             self.give()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Entry:
     """A program as a built-in function.
 

@@ -8,12 +8,12 @@ or a container of the last values on the stack. Tuples, lists, dicts with text f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.waiting import read
 from graphad.ir.containers import Branch, Container, Leaf
+from graphad.ir.frozen import frozen
 
 # An instruction.
 KIND: Final = 0
@@ -35,7 +35,7 @@ _MAKERS: Final = {"none": MAKE_NONE, "tuple": MAKE_TUPLE, "list": MAKE_LIST, "di
 Instruction = tuple[int, int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Taking:
     """How arguments are taken apart: the instructions, the slot of each leaf, and the number of slots."""
 
@@ -44,7 +44,7 @@ class Taking:
     slots: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Giving:
     """How results are put together: the instructions, the height of the stack, and the objects they point to."""
 

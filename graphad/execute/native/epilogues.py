@@ -96,9 +96,9 @@ def with_epilogues(graph: Graph, updated: Collection[int] = ()) -> Graph:
     What makes one of the outputs `updated`, which are the next values of state, stays as it is: it can write them where
     the old ones lie, and a step with an epilogue cannot.
     """
-    products = [node for node in graph.nodes if type(node.op) in TAKES]
-    if not products:
+    if graph.op_classes.isdisjoint(TAKES):
         return graph
+    products = [node for node in graph.nodes if type(node.op) in TAKES]
     search = _Search(graph, {_origin(graph.outputs[k][0]) for k in updated})
     found = [made for node in products if (made := search.epilogue(node)) is not None]
     kept = _without_circles(graph, found)

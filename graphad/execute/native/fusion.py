@@ -12,34 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
-from graphad.execute.native.kinds import (
-    CHEAP,
-    FUSIBLE,
-    Kind,
-    fusible,
-    is_view,
-    kind_of,
-    loose,
-    most_nodes,
-    operand_anchor,
-    readers_and_views,
-    result_anchor,
-    through_view,
-)
+import numpy as np
+
+from graphad.execute.native.circles import in_circles
+from graphad.execute.native.facts import Facts
+from graphad.execute.native.fitting import fitted
+from graphad.execute.native.kinds import Kind, loose, most_nodes, operand_anchor, result_anchor, through_view
 from graphad.execute.native.regions import NONE, Anchor
 from graphad.ir.graph import Graph
-from graphad.ir.leaf import Constant, Input
-from graphad.ir.node import Node, Value
-from graphad.ir.op import Op
-from graphad.ops.control import StopGradient
-from graphad.ops.shape import BroadcastTo, Reshape, Transpose
-from graphad.passes.driver import op_key
+from graphad.ir.node import Value
+from graphad.passes.columns import Numbers
 
-LONGEST_SINGLE_ROW = 1 << 14
-"""Elements of a frame that is all one row and yet goes through several passes: one thread runs it."""
-MOST_PASSES = 4
 SEARCH_LIMIT = 400
 """Groups looked at to prove that a merge makes no cycle; beyond it the merge is refused."""
 FEW = 4
@@ -48,7 +32,7 @@ FEW = 4
 
 @dataclass(eq=False, slots=True)
 class Group:
-    """Nodes that are to be one loop nest.
+    """Nodes that are to be one loop nest; nodes are their numbers (`graphad.execute.native.facts`).
 
     Attributes:
         members: anchor of the iteration shape of each node.
@@ -63,181 +47,133 @@ class Group:
             themselves need not be there.
     """
 
-    members: dict[Node, Anchor]
+    members: dict[int, Anchor]
     frame: list[int]
     reduced: frozenset[int] | None
-    sources: set[Node]
-    heads: list[Node]
+    sources: set[int]
+    heads: list[int]
     first: int
     last: int
     depth: int
     weight: int
     most: int
-    readers: list[Node] = field(default_factory=list)
+    readers: list[int] = field(default_factory=list)
     most_heads: int = FEW
     """How long `heads` may get before it is gone through."""
     most_readers: int = FEW
     """How long `readers` may get before it is gone through."""
 
 
-_LEAVES = (Input, Constant)
-
-
 class Grouping:
     """The working state of fusion over one graph."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.position = {node: k for k, node in enumerate(graph.nodes)}
-        self.group_of: dict[Node, Group] = {}
-        self.readers: dict[Node, list[Node]] = {}
-        self.outputs = {value.node for value in graph.outputs}
-        self.origins: dict[Node, Node | None] = {}
-        self.classes: dict[type[Op], bool] = {}
-        self.kinds: dict[Any, Kind | None] = {}
-        self.kind: dict[Node, Kind] = {}
-        readers, origins = self.readers, self.origins
-        for node in graph.nodes:
-            for value in node.inputs:
-                known = readers.get(value[0])
-                if known is None:
-                    readers[value[0]] = [node]
-                else:
-                    known.append(node)
-            if is_view(node):
-                origins[node] = origins[node.inputs[0][0]]
-            else:
-                origins[node] = None if type(node.op) in _LEAVES else node
+        facts = self.facts = Facts(graph)
+        self.nodes = facts.nodes
+        self.inputs, self.origins, self.kinds, self.replicas = facts.inputs, facts.origins, facts.kinds, facts.replicas
+        self.plain, self.views, self.readers = facts.plain, facts.views, facts.readers
+        self.group_of: list[Group | None] = [None] * len(self.nodes)
 
     def run(self) -> list[Group]:
         """Return the groups of the graph, in topological order of their first members."""
-        for node in self.graph.nodes:
-            kind = self.known_kind(node)
+        inputs, views = self.inputs, self.views
+        for at, kind in enumerate(self.kinds):
             if kind is not None:
-                self.settle(node, kind)
-            elif node.inputs and not is_view(node):
-                self.note_reader(node)
+                self.settle(at, kind)
+            elif inputs[at] and not views[at]:
+                self.note_reader(at)
         self.merge_siblings()
         self.part_cycles()
         return self.alive()
 
-    def settle(self, node: Node, kind: Kind) -> None:
+    def settle(self, at: int, kind: Kind) -> None:
         """Put a node into a group, and that together with those that make its operands, where the loops agree."""
-        group_of = self.group_of
+        group_of, replicas = self.group_of, self.replicas
         home: Group | None = None
-        inputs = node.inputs
+        inputs = self.inputs[at]
         for k in kind.order:
-            maker = inputs[k][0]
-            source = group_of.get(maker)
+            maker = inputs[k]
+            source = group_of[maker]
             if source is None:
-                behind = self.maker(inputs[k])
-                if behind is None:
-                    continue
-                maker = behind
+                maker = self.maker(maker)
                 source = group_of[maker]
-            if source is home or node.replica > maker.replica:
+                if source is None:
+                    continue
+            if source is home or replicas[at] > replicas[maker]:
                 continue  # a copy stands apart from what it reads: that was stored for it
             if home is None:
                 if len(source.members) >= source.most and source.most >= kind.most:
                     continue
-                if self.taken(source, node, kind):
+                if self.taken(source, at, kind):
                     home = source
                     continue
-                home = self.begin(node, kind)
+                home = self.begin(at, kind)
             if len(source.members) + len(home.members) <= max(source.most, home.most):
                 self.merge_into_reader(source, home)
-                home = group_of[node]
+                home = group_of[at]
         if home is None:
-            self.begin(node, kind)
+            self.begin(at, kind)
 
-    def taken(self, group: Group, node: Node, kind: Kind) -> bool:
+    def taken(self, group: Group, at: int, kind: Kind) -> bool:
         """Add a new node to a group where that is plain to see: it reads members as they stand, and runs as they do.
 
         What most nodes of long chains are. Where it does not, `merge_into_reader` finds out whether they fit.
         """
         if not kind.plain or group.reduced is not None or len(group.frame) != len(kind.frame):
             return False
-        members, origins = group.members, self.origins
+        members, origins, plain, replicas = group.members, self.origins, self.plain, self.replicas
         anchor: Anchor | None = None
         heads = []
-        for value in node.inputs:
-            maker = value[0]
+        replica = replicas[at]
+        for maker in self.inputs[at]:
             origin = origins[maker]
-            if origin is None:
-                continue
-            if origin in members:
-                found = members[origin]
-                if node.replica > origin.replica:
-                    return False
-                if origin is not maker or not self.kind[origin].plain or (anchor is not None and found != anchor):
-                    return False
+            found = members.get(origin)
+            if found is None:
+                if origin != NONE:
+                    heads.append(origin)
+            elif origin != maker or not plain[origin] or replica > replicas[origin]:
+                return False
+            elif anchor is None:
                 anchor = found
-            else:
-                heads.append(origin)
+            elif found is not anchor and found != anchor:
+                return False
         if anchor is None:
             return False
-        if heads and self.read_by_others(group, None) and self.reaches(group, list(heads), None):
-            return False
-        members[node] = anchor
-        self.group_of[node] = group
-        group.heads += heads
-        group.sources.update(heads)
-        group.last = self.position[node]
+        if heads:
+            if self.read_by_others(group, None) and self.reaches(group, list(heads), None):
+                return False
+            group.heads += heads
+            group.sources.update(heads)
+            for head in heads:
+                other = self.group_of[head]
+                if other is not None:
+                    other.readers.append(at)
+        members[at] = anchor
+        self.group_of[at] = group
+        group.last = at
         group.weight += kind.weight
-        for head in heads:
-            other = self.group_of.get(head)
-            if other is not None:
-                other.readers.append(node)
         return True
 
-    def note_reader(self, node: Node) -> list[Node]:
+    def note_reader(self, at: int) -> list[int]:
         """Enter a node as a reader of the groups that it reads from; returns what it reads, behind views."""
         origins, group_of = self.origins, self.group_of
-        found = [origin for value in node.inputs if (origin := origins[value[0]]) is not None]
+        found = [origin for maker in self.inputs[at] if (origin := origins[maker]) != NONE]
         for origin in found:
-            group = group_of.get(origin)
+            group = group_of[origin]
             if group is not None:
-                group.readers.append(node)
+                group.readers.append(at)
         return found
 
     def alive(self) -> list[Group]:
         """Return the groups by their first member."""
-        found = list({id(g): g for g in self.group_of.values()}.values())
+        found = [group for group in dict.fromkeys(self.group_of) if group is not None]
         return sorted(found, key=lambda g: g.first)
 
-    def known_kind(self, node: Node) -> Kind | None:
-        """Return the kind of a node; None where it is not fusible."""
-        op = node.op
-        cls = type(op)
-        fit = self.classes.get(cls)
-        if fit is None:
-            fit = self.classes[cls] = issubclass(cls, FUSIBLE)
-        if not fit:
-            return None
-        if cls.risk is not Op.risk:  # it depends on the operands themselves
-            key: Any = node
-        else:
-            # Nodes mostly share their types; the graph keeps these alive.
-            own, inputs = id(node.types), node.inputs
-            if len(inputs) == 2:
-                (a, i), (b, j) = inputs
-                key = op_key(op), own, id(a.types), i, id(b.types), j
-            else:
-                key = (op_key(op), own, *[(id(v[0].types), v[1]) for v in inputs])
-        try:
-            kind = self.kinds[key]
-        except KeyError:
-            kind = self.kinds[key] = kind_of(node) if fusible(node) else None
-        if kind is not None:
-            self.kind[node] = kind
-        return kind
-
-    def begin(self, node: Node, kind: Kind) -> Group:
+    def begin(self, at: int, kind: Kind) -> Group:
         """Make a group of one node."""
-        heads = self.note_reader(node)
-        at = self.position[node]
+        heads = self.note_reader(at)
         group = Group(
-            {node: kind.anchor},
+            {at: kind.anchor},
             list(kind.frame),
             kind.reduced,
             set(heads),
@@ -248,35 +184,31 @@ class Grouping:
             kind.weight,
             kind.most,
         )
-        self.group_of[node] = group
+        self.group_of[at] = group
         return group
 
-    def origin(self, value: Value) -> Node | None:
-        """Return the node whose memory a value lies in, behind all views; None for arguments and constants."""
-        return self.origins[value[0]]
+    def maker(self, at: int) -> int:
+        """Return the node behind views that only move axes; it may be in no group."""
+        moves, inputs, group_of = self.facts.moves, self.inputs, self.group_of
+        while moves[at] and group_of[at] is None:
+            at = inputs[at][0]
+        return at
 
-    def maker(self, value: Value) -> Node | None:
-        """Return the fusible node behind views that only move axes; None where there is none."""
-        node = value[0]
-        while node not in self.group_of:
-            if not isinstance(node.op, (Transpose, BroadcastTo, Reshape, StopGradient)):
-                return None
-            node = node.inputs[0][0]
-        return node
-
-    def request(self, value: Value, anchor: Anchor) -> tuple[Node, Anchor] | None:
-        """Return the fusible node that `value` is a view of, and where it lies when `value` lies at `anchor`."""
-        node = value[0]
+    def request(self, maker: int, anchor: Anchor) -> tuple[int, Anchor] | None:
+        """Return the fusible node that the result of `maker` is a view of, and where it lies when that lies at
+        `anchor`.
+        """
+        at = maker
         found: Anchor | None = anchor
-        while node not in self.group_of:
-            if not node.inputs or not is_view(node):
+        while self.group_of[at] is None:
+            if not self.views[at]:
                 return None
-            found = through_view(node, anchor)
+            found = through_view(self.nodes[at], anchor)
             if found is None:
                 return None
             anchor = found
-            node = node.inputs[0][0]
-        return node, anchor
+            at = self.inputs[at][0]
+        return at, anchor
 
     # Merging.
 
@@ -293,25 +225,28 @@ class Grouping:
 
         The reduced axes of `source` are new to `reader` where they are missing. None where the loops do not fit.
         """
+        if len(source.members) == 1 and (plain := self.agreement_of_one(source, reader)) is not None:
+            return plain
         pairs: dict[int, int] = {}
         read = source.members.keys() & reader.sources
-        for node in self.readers_within(read, reader):
-            anchor = reader.members[node]
-            for k, value in enumerate(node.inputs):
-                if self.origins[value[0]] not in read:
+        for at in self.readers_within(read, reader):
+            anchor = reader.members[at]
+            node = self.nodes[at]
+            for k, operand in enumerate(self.inputs[at]):
+                if self.origins[operand] not in read:
                     continue
-                if self.kind[node].plain and value[0] in read:
-                    maker, wanted = value[0], anchor
+                if self.plain[at] and operand in read:
+                    maker, wanted = operand, anchor
                 else:
-                    found = None if k in loose(node) else self.request(value, operand_anchor(node, k, anchor))
+                    found = None if k in loose(node) else self.request(operand, operand_anchor(node, k, anchor))
                     if found is None:
                         return None
                     maker, wanted = found
-                if node.replica > maker.replica:
+                if node.replica > self.replicas[maker]:
                     return None
                 given = source.members[maker]
-                if not self.kind[maker].plain:
-                    given = result_anchor(maker, given)
+                if not self.plain[maker]:
+                    given = result_anchor(self.nodes[maker], given)
                 for axis, other in zip(given, wanted, strict=True):
                     if axis == NONE and other == NONE:
                         continue
@@ -319,95 +254,62 @@ class Grouping:
                         return None
         if len(pairs) > 1 and len(set(pairs.values())) != len(pairs):
             return None
-        return self.fitted(source, reader, pairs)
+        return fitted(self, source, reader, pairs)
 
-    def readers_within(self, read: set[Node], reader: Group) -> Collection[Node]:
+    def agreement_of_one(self, source: Group, reader: Group) -> dict[int, int] | None:
+        """Return the pairing of a group of one node where it is plain to see: all read it as they stand, at one place.
+
+        None where it takes a longer look.
+        """
+        ((at, given),) = source.members.items()
+        axes = len(source.frame)
+        if source.reduced is not None or reader.reduced is not None or axes != len(reader.frame):
+            return None
+        wanted: Anchor | None = None
+        for user in self.readers(at):
+            anchor = reader.members.get(user)
+            if anchor is None:
+                if self.views[user]:
+                    return None
+            elif not self.plain[user] or self.replicas[user] > self.replicas[at] or (wanted or anchor) != anchor:
+                return None
+            else:
+                wanted = anchor
+        if wanted is None or not self.plain[at]:
+            return None
+        pairs = {a: b for a, b in zip(given, wanted, strict=True) if a != NONE or b != NONE}
+        fits = len(pairs) == axes == len(set(pairs.values())) and NONE not in pairs and NONE not in pairs.values()
+        return pairs if fits else None
+
+    def readers_within(self, read: set[int], reader: Group) -> Collection[int]:
         """Return the members of a group that read from nodes of others; all where these have more readers."""
         members = reader.members
-        if len(members) == 1 or sum([len(self.readers[node]) for node in read]) > len(members):
+        if len(members) == 1 or sum(map(self.facts.count_readers, read)) > len(members):
             return members
-        found: dict[Node, None] = {}
-        for node in read:
-            for user in self.readers[node]:
+        found: dict[int, None] = {}
+        for at in read:
+            for user in self.readers(at):
                 if user in members:
                     found[user] = None
-                elif is_view(user):
+                elif self.views[user]:
                     return members
         return found
-
-    def fitted(self, source: Group, reader: Group, pairs: dict[int, int]) -> dict[int, int] | None:
-        """Complete the pairing of two frames, or None where one loop nest cannot serve both."""
-        if source.reduced is None and reader.reduced is None and len(source.frame) == len(reader.frame) == len(pairs):
-            return pairs
-        missing = [a for a in range(len(source.frame)) if a not in pairs]
-        extra = [a for a in range(len(reader.frame)) if a not in set(pairs.values())]
-        if missing:
-            # The reader sees rows of the source. Its own further axes, if any, must be the reduced ones.
-            if source.reduced is None or set(missing) - source.reduced:
-                return None
-            rows = set(range(len(source.frame))) - source.reduced
-            if rows - pairs.keys() or len(missing) != len(source.reduced):
-                return None
-            if reader.reduced is not None and reader.reduced != set(extra):
-                return None
-            if extra:
-                if [source.frame[a] for a in missing] != [reader.frame[a] for a in extra]:
-                    return None
-                pairs = {**pairs, **dict(zip(missing, extra, strict=True))}
-        elif extra:
-            # The source's values are repeated along the extra axes.
-            if source.reduced is not None:
-                return None
-            at_rows = reader.reduced is not None and not set(pairs.values()) & reader.reduced
-            cheap = source.weight <= CHEAP and not self.seen_outside(source, reader)
-            if not at_rows and not cheap:
-                return None
-            if self.seen_outside(source, reader) and not (reader.reduced is not None and reader.reduced == set(extra)):
-                return None
-        if source.reduced is not None and reader.reduced is not None:
-            mapped = {pairs[a] for a in source.reduced if a in pairs}
-            if mapped and mapped != reader.reduced:
-                return None
-            if not mapped and reader.reduced:
-                return None
-        return pairs if self.affordable(source, reader, pairs) else None
-
-    def affordable(self, source: Group, reader: Group, pairs: dict[int, int]) -> bool:
-        """Tell whether the merged loops are not too slow: few passes, and enough rows to share where rows are long."""
-        reduced = source.reduced is not None or reader.reduced is not None
-        if not reduced:
-            return True
-        sizes = dict(enumerate(reader.frame))
-        axes = set(sizes)
-        new = [a for a in range(len(source.frame)) if a not in pairs]
-        total = 1
-        for n in [*reader.frame, *[source.frame[a] for a in new]]:
-            total *= n
-        dropped = reader.reduced
-        if source.reduced is not None:
-            dropped = frozenset(pairs.get(a, len(axes) + a) for a in source.reduced)
-        assert dropped is not None
-        passes = max(reader.depth, source.depth) + (source.depth and reader.depth)
-        if passes >= MOST_PASSES:
-            return False
-        every = len(dropped) == len(reader.frame) + len(new)
-        one_pass = not source.depth and reader.depth <= 1
-        return not every or total <= LONGEST_SINGLE_ROW or one_pass
 
     def seen_outside(self, group: Group, reader: Group) -> bool:
         """Tell whether values of `group` are needed by others than it and `reader`."""
         own = (group, reader)
-        for node in group.members:
-            if node in self.outputs:
+        outputs = self.facts.outputs
+        for at in group.members:
+            if at in outputs:
                 return True
-            stack = list(self.readers.get(node, ()))
+            stack = self.readers(at)
             while stack:
                 user = stack.pop()
-                if is_view(user):
-                    if user in self.outputs:
+                if self.views[user]:
+                    if user in outputs:
                         return True
-                    stack += self.readers.get(user, ())
-                elif self.group_of.get(user) not in own:
+                    stack += self.readers(user)
+                elif self.group_of[user] not in own:
                     # A reader that is still to be grouped counts as outside.
                     return True
         return False
@@ -416,50 +318,50 @@ class Grouping:
         """Tell whether a path leads from `source` to `reader` by way of others (or the search became too long)."""
         if not self.read_by_others(source, reader):
             return False
-        return self.reaches(source, [node for node in self.heads(reader) if node not in source.members], reader)
+        return self.reaches(source, [at for at in self.heads(reader) if at not in source.members], reader)
 
     def read_by_others(self, group: Group, reader: Group | None) -> bool:
         """Tell whether a node that has been looked at reads from a group and is neither in it nor in `reader`."""
         group_of = self.group_of
         if len(group.readers) > group.most_readers:
             # Groups never part again, so members need no second look; doubling keeps the work in proportion.
-            group.readers = [node for node in group.readers if group_of.get(node) is not group]
+            group.readers = [at for at in group.readers if group_of[at] is not group]
             group.most_readers = 2 * len(group.readers) + FEW
-        for node in group.readers:
-            home = group_of.get(node)
+        for at in group.readers:
+            home = group_of[at]
             if home is None or (home is not group and home is not reader):
                 return True
         return False
 
-    def heads(self, group: Group) -> list[Node]:
+    def heads(self, group: Group) -> list[int]:
         """Return a node of each group that a group reads from, and the others that it reads."""
         if len(group.heads) > group.most_heads:
             # Groups never part again, so one node for each will do; doubling keeps the work in proportion.
             group_of = self.group_of
-            group.heads = list({group_of.get(node, node): node for node in group.heads}.values())
+            group.heads = list({group_of[at] or at: at for at in group.heads}.values())
             group.most_heads = 2 * len(group.heads) + FEW
         return group.heads
 
-    def reaches(self, source: Group, stack: list[Node], reader: Group | None) -> bool:
+    def reaches(self, source: Group, stack: list[int], reader: Group | None) -> bool:
         """Tell whether one of the nodes in `stack`, which `reader` (None: a new node) reads, is in `source` or reads
         from there.
         """
-        seen: set[int] = set()
+        seen: set[Group | int] = set()
         while stack:
-            node = stack.pop()
-            group = self.group_of.get(node)
+            at = stack.pop()
+            group = self.group_of[at]
             if group is source:
                 return True
-            mark = id(node) if group is None else id(group)
+            mark = at if group is None else group
             if mark in seen or (group is reader and group is not None):
                 continue
             seen.add(mark)
-            if (self.position[node] if group is None else group.last) < source.first:
+            if (at if group is None else group.last) < source.first:
                 continue
             if len(seen) > SEARCH_LIMIT:
                 return True
             if group is None:
-                stack += [o for v in node.inputs if (o := self.origin(v)) is not None]
+                stack += [origin for maker in self.inputs[at] if (origin := self.origins[maker]) != NONE]
             else:
                 stack += self.heads(group)
         return False
@@ -473,9 +375,13 @@ class Grouping:
                 to_large[axis] = len(large.frame)
                 large.frame.append(n)
         to_large[NONE] = NONE
-        for node, anchor in small.members.items():
-            large.members[node] = tuple([to_large[a] for a in anchor])
-            self.group_of[node] = large
+        group_of = self.group_of
+        if all(a == b for a, b in to_large.items()):
+            large.members.update(small.members)
+        else:
+            large.members.update([(at, tuple([to_large[a] for a in axes])) for at, axes in small.members.items()])
+        for at in small.members:
+            group_of[at] = large
         if small.reduced is not None:
             moved = frozenset(to_large[a] for a in small.reduced)
             large.reduced = moved if large.reduced is None else large.reduced | moved
@@ -483,29 +389,16 @@ class Grouping:
         large.most = most_nodes(large.frame)
         large.heads += small.heads
         large.readers += small.readers
-        large.sources -= small.members.keys()
-        large.sources |= small.sources - large.members.keys()
+        large.sources.difference_update(small.members)
+        large.sources.update([at for at in small.sources if at not in large.members])
         large.first, large.last = min(large.first, small.first), max(large.last, small.last)
         large.weight += small.weight
 
     def merge_siblings(self) -> None:
         """Merge groups that read one value and run over equal frames."""
         group_of = self.group_of
-        for node in self.graph.nodes:
-            direct = self.readers.get(node)
-            if direct is None:
-                continue
-            home = group_of.get(direct[0])
-            if home is not None:
-                for user in direct:
-                    if group_of.get(user) is not home:
-                        break
-                else:
-                    continue  # what most values are: one group has all their readers
-            if is_view(node):
-                continue
-            readers = [self.group_of[r] for r in self.all_readers(node) if r in self.group_of]
-            found = list({id(g): g for g in readers}.values())
+        for at in self.read_by_several():
+            found = list(dict.fromkeys([g for r in self.facts.all_readers(at) if (g := group_of[r]) is not None]))
             if not 2 <= len(found) <= 16:
                 continue
             kept = found[0]
@@ -513,7 +406,29 @@ class Grouping:
                 if self.twins(kept, other) and self.apart(kept, other):
                     axes = {a: a for a in range(len(other.frame))}
                     self.merge(other, kept, axes, max(kept.depth, other.depth))
-                kept = self.group_of[next(iter(other.members))]
+                    merged = group_of[next(iter(other.members))]
+                    assert merged is not None
+                    kept = merged
+                else:
+                    kept = other
+
+    def read_by_several(self) -> list[int]:
+        """Return the nodes whose values are read elsewhere than in one group, as it stands now; views are not asked."""
+        home = self.homes()
+        columns = self.facts.columns
+        by = np.repeat(home, np.diff(columns.first))
+        least, most = np.full(len(home), len(home) + 1), np.full(len(home), NONE - 1)
+        np.minimum.at(least, columns.reads, by)
+        np.maximum.at(most, columns.reads, by)
+        found: list[int] = np.flatnonzero((least != most) | (least == NONE)).tolist()
+        return [at for at in found if not self.views[at] and self.facts.count_readers(at)]
+
+    def homes(self) -> Numbers:
+        """Return a number for each node, equal in a group; NONE for nodes that are in none."""
+        numbers: dict[Group | None, int] = {None: NONE}
+        for group in self.group_of:
+            numbers.setdefault(group, len(numbers))
+        return np.array([numbers[group] for group in self.group_of], np.int64)
 
     def apart(self, a: Group, b: Group) -> bool:
         """Tell whether no path leads from one group to the other."""
@@ -525,46 +440,12 @@ class Grouping:
         The search for detours leaves out what lies before a group in the graph. A group may wait all the same for what
         comes later, by way of a group that reaches from before to behind; that is rare enough to mend afterwards.
         """
-        while waiting := self.unsettled():
+        while waiting := in_circles(self):
             for group in waiting:
-                for node in list(group.members):
-                    self.begin(node, self.kind[node])
-
-    def unsettled(self) -> list[Group]:
-        """Return the groups of more than one node that wait for each other in circles, or between two circles."""
-        reads: dict[Group | Node, set[Group | Node]] = {g: self.units(g.sources) - {g} for g in self.alive()}
-        for node in self.graph.nodes:
-            if node not in self.group_of and not is_view(node) and node.inputs:
-                reads[node] = self.units({o for v in node.inputs if (o := self.origins[v[0]]) is not None})
-        readers: dict[Group | Node, list[Group | Node]] = {}
-        left = {unit: len(sources) for unit, sources in reads.items()}
-        for unit, sources in reads.items():
-            for source in sources:
-                readers.setdefault(source, []).append(unit)
-        ready = [unit for unit, count in left.items() if not count]
-        ready += [source for source in readers if source not in left]
-        while ready:
-            for unit in readers.get(ready.pop(), ()):
-                left[unit] -= 1
-                if not left[unit]:
-                    ready.append(unit)
-        stuck = {unit for unit, count in left.items() if count}
-        # What only waits for a circle, and is in none, has no reader that is stuck.
-        ends = [unit for unit in stuck if stuck.isdisjoint(readers.get(unit, ()))]
-        while ends:
-            unit = ends.pop()
-            stuck.discard(unit)
-            ends += [o for o in reads[unit] if o in stuck and stuck.isdisjoint(readers.get(o, ()))]
-        return [unit for unit in stuck if isinstance(unit, Group) and len(unit.members) > 1]
-
-    def units(self, nodes: set[Node]) -> set[Group | Node]:
-        """Return the groups that nodes are in, and those that are in none."""
-        group_of = self.group_of
-        return {group_of.get(node, node) for node in nodes}
-
-    def all_readers(self, node: Node) -> list[Node]:
-        """Return the nodes that read a node's results, behind views too."""
-        return [user for user in readers_and_views(node, self.readers) if not is_view(user)]
+                for at in list(group.members):
+                    kind = self.kinds[at]
+                    assert kind is not None
+                    self.begin(at, kind)
 
     def twins(self, a: Group, b: Group) -> bool:
         """Tell whether two groups that do not read from each other may share their loops."""
@@ -578,8 +459,9 @@ class Grouping:
     def read_at(self, group: Group) -> dict[Value, Anchor]:
         """Return where the operands from outside lie in the frame of a group."""
         found: dict[Value, Anchor] = {}
-        for node, anchor in group.members.items():
+        for at, anchor in group.members.items():
+            node = self.nodes[at]
             for k, value in enumerate(node.inputs):
-                if value[0] not in group.members and k not in loose(node):
+                if self.inputs[at][k] not in group.members and k not in loose(node):
                     found[value] = operand_anchor(node, k, anchor)
         return found

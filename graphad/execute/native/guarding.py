@@ -10,7 +10,6 @@ What may enter: the layout of verdicts, the kernel of a guard, and reading both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +20,7 @@ from graphad.execute.native.kernel import Kernel, begin_kernel, pointer, size
 from graphad.execute.native.lanes import Lanes, load
 from graphad.execute.native.lowering import Lowered, lowers_step
 from graphad.ir.errors import ExecutionError
+from graphad.ir.frozen import frozen
 from graphad.ir.node import Node
 from graphad.ir.types import DTYPE_NAMES
 
@@ -30,7 +30,7 @@ GUARD_NS: Final = 2.0
 """Expected time of a guard, once the lowest and the highest position are known."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Verdicts:
     """What the guards of a program found in its last run: one run at a time.
 

@@ -6,15 +6,16 @@ Every generated kernel has one signature, so that a table of them can be walked 
 
 `pointers` holds the addresses of the operands' and then of the results' buffers, `sizes` the kernel's own run-time
 integers, ``begin <= k < end`` is this thread's share of the parallel axis, and `scratch` is workspace of this thread.
-Strides and whatever else decides the code are constants inside; steps that need the same code share one kernel.
+Whatever decides the code, such as the strides of a loop nest, is constant inside; steps that need the same code share
+one kernel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from graphad.execute.native.code import Code, Module
+from graphad.ir.frozen import frozen
 
 PARAMETERS: Sequence[tuple[str, str]] = (
     ("ptr", "pointers"),
@@ -25,7 +26,7 @@ PARAMETERS: Sequence[tuple[str, str]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Kernel:
     """One use of a machine function.
 

@@ -6,13 +6,13 @@ What may enter: questions about one node. Which nodes go together, `graphad.exec
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from graphad.execute.native.addresses import SafeGather
 from graphad.execute.native.elementwise import KINDS, lowering, weight
 from graphad.execute.native.regions import NONE, Anchor
+from graphad.ir.frozen import frozen
 from graphad.ir.node import Node
-from graphad.ir.op import Elementwise
+from graphad.ir.op import Elementwise, Op
 from graphad.ir.types import DTYPE_NAMES, DType
 from graphad.ops.cast import Cast
 from graphad.ops.control import StopGradient
@@ -63,7 +63,12 @@ def fusible(node: Node) -> bool:
 
 def is_view(node: Node) -> bool:
     """Tell whether the result of a node is its operand's memory, seen another way."""
-    return node.op.view and node.op.name in STRIDES
+    return is_view_class(type(node.op))
+
+
+def is_view_class(cls: type[Op]) -> bool:
+    """Tell whether the results of ops of a class are their operands' memory, seen another way."""
+    return cls.view and cls.name in STRIDES
 
 
 def readers_and_views(node: Node, readers: Mapping[Node, Sequence[Node]]) -> list[Node]:
@@ -141,7 +146,7 @@ def through_view(node: Node, anchor: Anchor) -> Anchor | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Kind:
     """What equal ops on operands of equal types have in common.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, Union
 
 from graphad.execute.native.code import Code
+from graphad.ir.frozen import frozen
 
 Operand: TypeAlias = Union["Lanes", int, float, bool]
 
@@ -43,7 +43,7 @@ def constant_text(kind: str, number: float | int | bool) -> str:
     return str(wrapped - (1 << bits) if wrapped >> (bits - 1) else wrapped)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class Lanes:
     """`count` lanes of one kind ("f64", "f32", "i32", "u8", "bool", ...); `text` is the LLVM value.
 

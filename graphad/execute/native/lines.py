@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +22,7 @@ from graphad.execute.native.code import Code
 from graphad.execute.native.kernel import pointer, size
 from graphad.execute.native.lanes import bits_of
 from graphad.execute.native.target import host
+from graphad.ir.frozen import frozen, replace
 
 Array = np.ndarray[Any, Any]
 
@@ -36,7 +36,7 @@ MANY_BYTES: Final = 512
 """Neighbouring elements from which all lines of a block take each step together."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Lines:
     """Lines along one axis of several arrays, which agree in their shapes but for that axis.
 
@@ -112,7 +112,7 @@ def lines_of(arrays: Sequence[Array], axis: int, backwards: bool = False) -> Lin
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Split:
     """How lines are split.
 
@@ -151,7 +151,7 @@ def split(lines: Lines, kind: str, together: int = TOGETHER) -> Split:
     return Split(lanes, 0, block, steps, lines.apart * -(-lines.beside // block), 1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Line:
     """A line, or a vector of neighbouring ones.
 

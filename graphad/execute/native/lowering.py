@@ -7,7 +7,6 @@ NumPy evaluation, between two native runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from graphad.execute.native.nest_building import nest_of
 from graphad.execute.native.nest_code import nest_kernels, partial_bytes
 from graphad.execute.native.regions import NONE, Region
 from graphad.execute.native.scattering import Scatter, scatter_kernel
+from graphad.ir.frozen import frozen, replace
 from graphad.ir.graph import Graph, flat_containers
 from graphad.ir.leaf import Input
 from graphad.ir.node import Node, Value
@@ -45,7 +45,7 @@ CACHE_BYTES = 1 << 18
 FLOPS_PER_NS = 80.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Lowered:
     """The native form of a step.
 

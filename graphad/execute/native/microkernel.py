@@ -8,7 +8,8 @@ product is cut.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,10 +21,13 @@ from graphad.execute.native.register_tiles import (
     View,
     advance,
     fetch,
+    item_bytes,
     lanes_in,
+    larger,
     load_lanes,
     load_strided,
     product_text,
+    smaller,
     store_strided,
     type_bytes,
 )
@@ -33,6 +37,9 @@ UNROLLED = 8
 
 FETCHING_TERMS = 4
 """Terms between two fetches of the rows that come next."""
+
+HIDE = "llvm.launder.invariant.group.p0"
+"""A function of LLVM that returns its argument, which only the last of LLVM's passes know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class Update:
         addend: C0; None leaves the second term out, and C0 unread.
         adds: text of an i1, which false does the same at run time (`call_tiles` only).
         ending: where the results go instead of C, which keeps the sums as long as they are not complete.
+        skip: text of how many rows, the first of a tile, are left as they are: the tile before has computed them.
     """
 
     alpha: float | Lanes
@@ -51,6 +59,7 @@ class Update:
     addend: View | None = None
     adds: str = "true"
     ending: Ending | None = None
+    skip: str = "0"
 
     def at(self, code: Code, kind: str, row: str, column: str) -> Update:
         """Return the update of the part of C that begins at an element."""
@@ -83,13 +92,14 @@ def emit_sums(code: Code, tile: Tile, a: View, b: View, k: str, following: View 
     """
     zero = constant(code, tile.kind, 0.0, tile.lanes)
     sums = [[zero] * tile.vectors for _ in range(tile.rows)]
+    rows = Rows(code, tile, a)
     if not k.startswith("%") and int(k) <= UNROLLED:
-        return emit_terms(code, tile, a, b, range(int(k)), sums)
+        return emit_terms(code, tile, rows.at(a.address), a.column, b, range(int(k)), sums)
     slots = [[code.slot(zero.type) for _ in line] for line in sums]
 
-    def add(a: View, b: View, steps: Sequence[int | str]) -> None:
+    def add(a: View, b: View, steps: Sequence[int]) -> None:
         values = [[load(code, tile.kind, slot, tile.lanes, type_bytes(tile)) for slot in line] for line in slots]
-        keep(emit_terms(code, tile, a, b, steps, values))
+        keep(emit_terms(code, tile, rows.at(a.address), a.column, b, steps, values))
 
     def keep(values: list[list[Lanes]]) -> None:
         for places, line in zip(slots, values, strict=True):
@@ -101,21 +111,50 @@ def emit_sums(code: Code, tile: Tile, a: View, b: View, k: str, following: View 
     if following is not None:
         whole = code.value(f"and i64 {k}, {-FETCHING_TERMS}")
         with code.loop("0", whole, FETCHING_TERMS) as first:
-            for i in range(tile.rows):
-                fetch(code, following.at(code, tile.kind, str(i), first).address, write=False)
+            for address in rows.at(following.at(code, tile.kind, "0", first).address):
+                fetch(code, address, write=False)
             add(a.at(code, tile.kind, "0", first), b.at(code, tile.kind, first, "0"), range(FETCHING_TERMS))
     with code.loop(whole, k) as index:
-        add(a, b, [index])
+        add(a.at(code, tile.kind, "0", index), b.at(code, tile.kind, index, "0"), [0])
     return [[load(code, tile.kind, slot, tile.lanes, type_bytes(tile)) for slot in line] for line in slots]
 
 
+class Rows:
+    """The addresses of the rows of a tile, found from that of the first.
+
+    LLVM likes to keep a pointer for each row and has no registers for so many: where the stride is known at run time
+    only, it must not see that the pointers of one term and those of the next have anything to do with each other. Then
+    two rows of three are reached by what instructions add to an address anyway.
+    """
+
+    def __init__(self, code: Code, tile: Tile, a: View) -> None:
+        self.code, self.tile, self.a = code, tile, a
+        self.known = not a.row.startswith("%")
+        if not self.known:
+            self.stride = code.value(f"mul i64 {a.row}, {item_bytes(tile.kind)}")
+            self.three = code.value(f"mul i64 {self.stride}, 3")
+
+    def at(self, address: str) -> list[str]:
+        """Return the address of each row; `address` is the first's."""
+        code, tile = self.code, self.tile
+        if self.known:
+            return [advance(code, tile.kind, address, str(i), self.a.row) for i in range(tile.rows)]
+        code.module.declare(HIDE, "ptr", ["ptr"])
+        base = code.call("ptr", HIDE, [("ptr", address)])
+        found = []
+        for i in range(tile.rows):
+            if i and i % 3 == 0:
+                base = code.value(f"getelementptr i8, ptr {base}, i64 {self.three}")
+            found.append(advance(code, "i8", base, str(i % 3), self.stride))
+        return found
+
+
 def emit_terms(
-    code: Code, tile: Tile, a: View, b: View, steps: Sequence[int | str], sums: list[list[Lanes]]
+    code: Code, tile: Tile, rows: Sequence[str], column: str, b: View, steps: Sequence[int], sums: list[list[Lanes]]
 ) -> list[list[Lanes]]:
-    """Write some terms of the sums of a tile; returns the sums with them."""
-    rows = [advance(code, tile.kind, a.address, str(i), a.row) for i in range(tile.rows)]
+    """Write some terms of the sums of a tile, given rows of A and their column stride; returns the sums with them."""
     for step in steps:
-        from_a = product_text(code, str(step), a.column)
+        from_a = product_text(code, str(step), column)
         from_b = advance(code, tile.kind, b.address, str(step), b.row)
         vectors = [load_columns(code, tile, from_b, v) for v in range(tile.vectors)]
         done = []
@@ -131,11 +170,52 @@ def emit_results(code: Code, tile: Tile, sums: list[list[Lanes]], c: View, updat
     if update.ending is not None:
         buffer = new_buffer(code, tile)
         into_buffer(code, tile, sums, buffer, update)
-        emit_ending(code, tile, buffer, update.ending)
+        emit_ending(code, tile, buffer, update.ending, update.skip)
         return
     for i, line in enumerate(sums):
-        for v, value in enumerate(line):
-            finish(code, tile, value, c, i, v, update)
+        with wanted(code, tile, i, update.skip):
+            for v, value in enumerate(line):
+                finish(code, tile, value, c, i, v, update)
+
+
+def wanted(code: Code, tile: Tile, row: int, skip: str) -> AbstractContextManager[None]:
+    """Write what runs unless a row is one of those to skip, which are never all."""
+    if skip == "0" or row == tile.rows - 1:
+        return nullcontext()
+    return code.when(code.value(f"icmp sle i64 {skip}, {row}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A tile of a column of them.
+
+    Attributes:
+        row: text of the first row that is its own.
+        skip: text of how many rows before that it computes again, and drops.
+        first: text of ``row - skip``.
+    """
+
+    row: str
+    skip: str
+    first: str
+
+
+@contextmanager
+def going_down(code: Code, tile: Tile, rows: str) -> Iterator[Step]:
+    """Write the loop over the tiles, one below the other, that cover rows.
+
+    Where the rows are no multiple of a tile's, the last tile begins earlier, be it above the first row.
+    """
+    if rows == str(tile.rows):
+        yield Step("0", "0", "0")
+        return
+    if not rows.startswith("%") and int(rows) % tile.rows == 0:
+        with code.loop("0", rows, tile.rows) as row:
+            yield Step(row, "0", row)
+        return
+    last = code.value(f"sub i64 {rows}, {tile.rows}")
+    with code.loop("0", rows, tile.rows) as row:
+        yield Step(row, larger(code, code.value(f"sub i64 {row}, {last}"), "0"), smaller(code, row, last))
 
 
 def new_buffer(code: Code, tile: Tile) -> str:
@@ -151,13 +231,14 @@ def into_buffer(code: Code, tile: Tile, sums: list[list[Lanes]], buffer: str, up
             store(updated(code, tile, value, i, v, update), place, align=type_bytes(tile))
 
 
-def from_buffer(code: Code, tile: Tile, buffer: str, c: View) -> None:
-    """Write the copying of a buffer to C."""
+def from_buffer(code: Code, tile: Tile, buffer: str, c: View, skip: str) -> None:
+    """Write the copying of a buffer to C, but for some rows."""
     for i in range(tile.rows):
-        for v in range(tile.vectors):
-            place = advance(code, tile.kind, buffer, str((i * tile.vectors + v) * tile.lanes), "1")
-            value = load(code, tile.kind, place, tile.lanes, type_bytes(tile))
-            store_strided(value, c.at(code, tile.kind, str(i), str(v * tile.lanes)), lanes_in(tile, v))
+        with wanted(code, tile, i, skip):
+            for v in range(tile.vectors):
+                place = advance(code, tile.kind, buffer, str((i * tile.vectors + v) * tile.lanes), "1")
+                value = load(code, tile.kind, place, tile.lanes, type_bytes(tile))
+                store_strided(value, c.at(code, tile.kind, str(i), str(v * tile.lanes)), lanes_in(tile, v))
 
 
 def load_columns(code: Code, tile: Tile, address: str, vector: int) -> Lanes:
@@ -195,25 +276,26 @@ def name_of(tile: Tile, ending: Ending | None) -> str:
 
 
 TILES_PARAMETERS = (
-    ("ptr", "a"), ("i64", "a_row"), ("i64", "a_term"),
+    ("ptr", "a"), ("i64", "a_row"), ("i64", "a_term"), ("i64", "a_step"), ("i64", "a_back"),
     ("ptr", "b"), ("i64", "b_term"),
     ("ptr", "c"), ("i64", "c_row"), ("i64", "c_column"),
     ("ptr", "old"), ("i64", "old_row"), ("i64", "old_column"),
-    ("i64", "a_step"), ("i64", "tiles"), ("i64", "terms"), ("i1", "adds"),
+    ("i64", "rows"), ("i64", "terms"), ("i1", "adds"),
 )  # fmt: skip
 
 
 def call_tiles(
-    code: Code, tile: Tile, a: View, a_step: str, b: View, c: View, tiles: str, terms: str, update: Update
+    code: Code, tile: Tile, a: View, moves: tuple[str, str], b: View, c: View, rows: str, terms: str, update: Update
 ) -> None:
     """Call the function that computes tiles one below the other, entering it into the module unless it is there.
 
     Args:
         code: where to write the call.
         tile: the shape of each.
-        a, b, c: of the first tile.
-        a_step: text of the elements from the rows of A of one tile to those of the next.
-        tiles, terms: texts of how many.
+        a, b, c: from the first row on.
+        moves: texts of elements of A: how far apart two rows of different tiles are, divided by the rows between, and
+            how far back a row lies by which a tile begins earlier.
+        rows, terms: texts of how many.
         update: what becomes of the sums.
     """
     name, ending = name_of(tile, update.ending), update.ending
@@ -223,15 +305,17 @@ def call_tiles(
     old = update.addend or c
     adds = update.adds if update.addend is not None else "false"
     given = [
-        a.address, a.row, a.column, b.address, b.row, c.address, c.row, c.column, old.address, old.row, old.column,
-        a_step, tiles, terms, adds,
+        a.address, a.row, a.column, *moves, b.address, b.row, c.address, c.row, c.column,
+        old.address, old.row, old.column, rows, terms, adds,
     ]  # fmt: skip
     arguments = [(type_, text) for (type_, _), text in zip(TILES_PARAMETERS, given, strict=True)]
     for number in (update.alpha, update.beta):
         text = number.text if isinstance(number, Lanes) else constant_text(tile.kind, number)
         arguments.append((element, text))
     if ending is not None:
-        arguments += [*(("ptr", address) for address in ending.addresses), ("i1", ending.complete)]
+        for place in ending.places:
+            arguments += [("ptr", place.address), ("i64", place.row), ("i64", place.column)]
+        arguments.append(("i1", ending.complete))
     code.call("void", name, arguments)
 
 
@@ -242,35 +326,45 @@ def write_tiles(module: Module, name: str, tile: Tile, epilogue: Epilogue | None
     """
     element = element_type(tile.kind)
     parameters = [*TILES_PARAMETERS, (element, "alpha"), (element, "beta")]
-    ends = () if epilogue is None else tuple([f"end{k}" for k in range(len(epilogue.ends))])
-    parameters += [("ptr", end) for end in ends] + [("i1", "complete")] * (epilogue is not None)
+    if epilogue is not None:
+        for k in range(len(epilogue.ends)):
+            parameters += [("ptr", f"end{k}"), ("i64", f"end{k}_row"), ("i64", f"end{k}_column")]
+        parameters.append(("i1", "complete"))
     code = module.function(name, "void", parameters, "nounwind noinline optsize")
     alpha, beta = (Lanes(code, tile.kind, 1, f"%{name}").spread(tile.lanes) for name in ("alpha", "beta"))
     b = View("%b", str(tile.vectors * tile.lanes) if tile.padded else "%b_term", "1")
     a_term = "1" if tile.fetches else "%a_term"
-    c_step, old_step = (code.value(f"mul i64 %{x}_row, {tile.rows}") for x in ("c", "old"))
+    all_c = View("%c", "%c_row", "1" if tile.unit else "%c_column")
+    all_old = View("%old", "%old_row", "1" if tile.unit else "%old_column")
     buffer = "" if epilogue is None else new_buffer(code, tile)
-    with code.loop("0", "%tiles") as i:
-        a = View(advance(code, tile.kind, "%a", i, "%a_step"), "%a_row", a_term)
-        c = View(advance(code, tile.kind, "%c", i, c_step), "%c_row", "1" if tile.unit else "%c_column")
-        old = View(advance(code, tile.kind, "%old", i, old_step), "%old_row", "1" if tile.unit else "%old_column")
+    with going_down(code, tile, "%rows") as step:
+        moved = code.value(
+            f"sub i64 {product_text(code, step.row, '%a_step')}, {product_text(code, step.skip, '%a_back')}"
+        )
+        a = View(advance(code, tile.kind, "%a", moved, "1"), "%a_row", a_term)
+        c, old = (x.at(code, tile.kind, step.first, "0") for x in (all_c, all_old))
         for row in range(tile.rows):
             line = advance(code, tile.kind, c.address, str(row), c.row)
             for column in (0, tile.columns - 1):
                 fetch(code, advance(code, tile.kind, line, str(column), c.column), write=True)
-        following = replace(a, address=advance(code, tile.kind, a.address, "1", "%a_step")) if tile.fetches else None
+        following = (
+            replace(a, address=advance(code, tile.kind, a.address, str(tile.rows), "%a_step")) if tile.fetches else None
+        )
         sums = emit_sums(code, tile, a, b, "%terms", following)
-        added, plain = Update(alpha, beta, old), Update(alpha)
+        added, plain = Update(alpha, beta, old, skip=step.skip), Update(alpha, skip=step.skip)
         if epilogue is None:
             store_tile = partial(emit_results, code, tile, sums, c)
             either(code, "%adds", partial(store_tile, added), partial(store_tile, plain))
         else:
             keep_tile = partial(into_buffer, code, tile, sums, buffer)
             either(code, "%adds", partial(keep_tile, added), partial(keep_tile, plain))
-            first = code.value(f"mul i64 {i}, {tile.rows}")
-            ending = Ending(epilogue, tuple([f"%{end}" for end in ends])).at(code, first, "0")
-            finish_tile, store_tile = partial(emit_ending, ending=ending), partial(from_buffer, c=c)
-            either(code, "%complete", partial(finish_tile, code, tile, buffer), partial(store_tile, code, tile, buffer))
+            places = [
+                View(f"%end{k}", end.text_of(1) or f"%end{k}_row", end.text_of(2) or f"%end{k}_column")
+                for k, end in enumerate(epilogue.ends)
+            ]
+            ending = Ending(epilogue, tuple(places)).at(code, step.first, "0")
+            finish_tile = partial(emit_ending, code, tile, buffer, ending, step.skip)
+            either(code, "%complete", finish_tile, partial(from_buffer, code, tile, buffer, c, step.skip))
     code.line("ret void")
 
 

@@ -8,10 +8,10 @@ not count) are equal code.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 from graphad.execute.native.lanes import bits_of
+from graphad.ir.frozen import frozen
 from graphad.ir.op import Op
 from graphad.ops.creation import Iota
 from graphad.ops.reduction import Reduction
@@ -30,7 +30,7 @@ CACHE_BYTES = 1 << 17
 """Bytes of scratch a thread for such values."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Access:
     """Where a value lies in memory: buffer `index` of the kernel, and the stride in elements along each frame axis.
 
@@ -43,7 +43,7 @@ class Access:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Indexed:
     """A read at positions that are computed: `steps` are the strides of the axes that the operands address."""
 
@@ -51,7 +51,7 @@ class Indexed:
     steps: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Window:
     """Where along a frame axis a padded operand is: at ``low + k * (gap + 1)`` for k in [0, size)."""
 
@@ -62,7 +62,7 @@ class Window:
     stride: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Padded:
     """A read inside windows, zero outside; `access` has no stride along the axes of the windows."""
 
@@ -70,7 +70,7 @@ class Padded:
     windows: tuple[Window, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Instruction:
     """One value of the nest.
 
@@ -90,14 +90,14 @@ class Instruction:
     weight: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Late:
     """A constant that the kernel is given at run time: its place among them."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Nest:
     """A loop nest.
 

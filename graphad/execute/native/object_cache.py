@@ -20,13 +20,13 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import graphad
 from graphad.execute.native.compilation import object_codes
 from graphad.execute.native.target import FULL, Loaded, host, version
+from graphad.ir.frozen import frozen
 
 BOUND: Final = 256 << 20
 """Most bytes kept on disk; what was used longest ago goes first."""
@@ -57,7 +57,7 @@ def key(module_text: str, level: int) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@frozen(slots=True, eq=False, weakref_slot=True)
 class _Image:
     """An object file, which can be referred to weakly, as `bytes` cannot."""
 

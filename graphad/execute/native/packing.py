@@ -7,14 +7,14 @@ terms; packed, it is one row of `width` numbers for each term, the last ones zer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.lanes import Lanes, constant, element_type, load, store
 from graphad.execute.native.register_tiles import advance
+from graphad.ir.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Strip:
     """The shape of a strip.
 

@@ -1,149 +1,31 @@
 """Generated products: loops over blocks of rows, blocks of terms, panels of columns and register tiles.
 
-What may enter: how a whole product is cut into the tiles of `microkernel`. A panel is as many columns of B as a tile
-has. Where several tiles read a panel it is copied to scratch, and stays in the first-level cache while the tiles go
-down the rows of A; the terms are cut into blocks so that it fits. The rows are cut into blocks so that the part of A
-that is read again for each panel stays in the second-level cache. A is read where it lies if its lines are few enough
-for that, and copied to scratch otherwise.
+What may enter: how the cut of a product (`product_cut`) becomes loops around the tiles of `microkernel`. A panel is as
+many columns of B as a tile has. Where several tiles read a panel it is copied to scratch, and stays in the first-level
+cache while the tiles go down the rows of A; the terms are cut into blocks so that it fits. The rows are cut into blocks
+so that the part of A that is read again for each panel stays in the second-level cache. A is read where it lies if its
+lines are few enough for that, and copied to scratch otherwise.
 
-The parallel axis counts (member of the batch, block of rows, panel): threads never share a tile.
+Sizes and strides are run-time integers, so that products of other sizes run the same code, unless a product is so small
+that straight lines pay. The parallel axis counts (member of the batch, block of rows, panel): threads never share a
+tile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 
 from graphad.execute.native.code import Module
-from graphad.execute.native.kernel import Kernel, begin_kernel, pointer
+from graphad.execute.native.kernel import Kernel, begin_kernel, pointer, size
 from graphad.execute.native.lanes import Lanes, constant
-from graphad.execute.native.microkernel import Update, call_tiles, emit_tile
+from graphad.execute.native.microkernel import Update, call_tiles, emit_tile, going_down
 from graphad.execute.native.packing import Strip, order_of, pack
+from graphad.execute.native.product_cut import Cut, choose_cut
 from graphad.execute.native.product_ends import Ending, Epilogue
 from graphad.execute.native.product_spec import Product
-from graphad.execute.native.register_tiles import Tile, View, advance, product_text
-
-FIRST_LEVEL = 28 * 1024
-"""Bytes of a panel and of the rows of a tile together: most of a first-level cache of 32 KiB."""
-
-SECOND_LEVEL = 256 * 1024
-"""Bytes of a block of A: half of a second-level cache of 512 KiB."""
-
-MANY_PANELS = 64
-"""Panels from which on copying A pays, if its terms are neighbours."""
-
-SOME_PANELS = 8
-"""The same if they are not: each term then lies in another cache line."""
-
-PACKED = 1024 * 1024
-"""Bytes of B that are packed together where several chunks of rows read them."""
-
-PACKED_AT_ONCE = 128 * 1024
-"""Bytes of a block of B that is packed at once, row by row: what lies in memory is read in order."""
-
-SHORT_ROWS = 1024
-"""Bytes of the rows of A up to which the processor does not foresee by itself what a tile reads next."""
-
-FEW_UNITS = 16
-"""With fewer panels than this, the rows are cut into smaller blocks, so that there is something to share."""
-
-INLINE_UP_TO = 24**3
-"""Multiplications of a member up to which the tiles are written for its very strides, in line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """How a product is cut.
-
-    Attributes:
-        lanes: of a vector.
-        rows, columns: of a tile.
-        terms: of a block.
-        block: rows of a block of rows, the parallel axis's; a multiple of `rows`.
-        chunk: rows whose part of A stays in cache; a multiple of `rows`.
-        group: panels of B that are packed together.
-        packs_a, packs_b: what is copied to scratch.
-        fetches: each tile fetches the rows of A of the next one.
-    """
-
-    lanes: int
-    rows: int
-    columns: int
-    terms: int
-    block: int
-    chunk: int
-    group: int
-    packs_a: bool
-    packs_b: bool
-    fetches: bool
-
-
-def best_tile(m: int, n: int, lanes: int, registers: int) -> tuple[int, int]:
-    """Return the rows and the vectors of the tile that covers m x n at the least cost."""
-    best = (float("inf"), 1, 1)
-    for vectors in range(1, min(-(-n // lanes), 12) + 1):
-        for rows in range(1, min(m, 12) + 1):
-            if rows * vectors + min(rows, vectors) + 1 > registers:
-                continue
-            cost = 0.0
-            for r, many in ((rows, m // rows), (m % rows, 1)):
-                for v, times in ((vectors, n // (lanes * vectors)), (-(-(n % (lanes * vectors)) // lanes), 1)):
-                    if r and v:
-                        cost += many * times * (max(r * v, 8, r + v) + 0.25 * (r + v))
-            best = min(best, (cost, -rows, -vectors))
-    return -int(best[1]), -int(best[2])
-
-
-def choose_cut(p: Product, vector_bytes: int, split_terms: bool = True) -> Cut:
-    """Return how to cut a product on a machine with vectors of so many bytes, and whether sums may wait in C."""
-    item = 4 if p.kind == "f32" else 8
-    lanes = vector_bytes // item
-    while lanes > 1 and lanes // 2 >= p.n:
-        lanes //= 2
-    registers = 32 if vector_bytes == 64 else 16
-    if p.m >= 24 and p.n >= lanes * 4:
-        rows, vectors = (12 if registers == 32 else 6), 2
-    else:
-        rows, vectors = best_tile(max(p.m, 1), max(p.n, 1), lanes, registers)
-    most = FIRST_LEVEL // ((rows + lanes * vectors) * item)
-    terms = p.k if in_line(p) or not split_terms else even_share(p.k, most, 8)
-    panels = -(-p.n // (lanes * vectors))
-    pieces = max(FEW_UNITS // max(panels * p.batch, 1), 1)
-    block = max(even_share(p.m, -(-p.m // pieces), rows), 4 * rows)
-    chunk = min(even_share(block, max(SECOND_LEVEL // max(terms * item, 1), rows), rows), block)
-    if in_line(p):
-        chunk = block
-    panel = max(terms * lanes * vectors * item, 1)
-    group = panels if panels * panel <= PACKED_AT_ONCE else 1
-    if chunk < min(block, p.m):
-        group = max(PACKED // panel, 1)
-    reuse = -(-min(p.m, block) // rows)
-    packs_b = not (p.strides_b[2] == 1 or p.n == 1) or reuse > 2
-    packs_a = not in_line(p) and panels >= (MANY_PANELS if p.strides_a[2] == 1 else SOME_PANELS)
-    fetches = not packs_a and p.strides_a[2] == 1 and p.k <= terms and p.k * item <= SHORT_ROWS
-    return Cut(lanes, rows, lanes * vectors, terms, block, chunk, group, packs_a, packs_b, fetches)
-
-
-def in_line(p: Product) -> bool:
-    """Tell whether the tiles of a product are written in line."""
-    return p.m * p.n * p.k <= INLINE_UP_TO
-
-
-def even_share(length: int, most: int, multiple: int) -> int:
-    """Return the length of equal parts of at most about `most`, as a multiple of something; at least one multiple."""
-    parts = max(-(-length // max(most, 1)), 1)
-    return max(-(-length // (parts * multiple)), 1) * multiple
-
-
-def heights(m: int, cut: Cut) -> list[tuple[int, int]]:
-    """Return the tiles that cover m rows: rows, and how many of these.
-
-    A tile of very few rows has too few sums to keep the processor busy: it shares the rows of the one before.
-    """
-    many, left = divmod(m, cut.rows)
-    if many and 0 < left <= cut.rows // 3 and (cut.rows + left) % 2 == 0 and not cut.packs_a:
-        return [(cut.rows, many - 1), ((cut.rows + left) // 2, 2)]
-    return [(cut.rows, many), *([(left, 1)] if left else [])]
+from graphad.execute.native.register_tiles import Tile, View, advance, difference_text, larger, product_text, smaller
 
 
 def panel_kernel(
@@ -158,17 +40,12 @@ def panel_kernel(
         vector_bytes: of the machine's vectors.
         epilogue: what becomes of the results; its arrays take the place of C among the pointers.
     """
-    p = product
-    splits = epilogue is None or epilogue.keeper(p.kind) is not None
-    cut = choose_cut(p, vector_bytes, splits)
-    writer = Writer(module, p, order, cut, epilogue)
-    # The number of members decides how rows are cut into blocks, and nothing else of the code.
-    rows = f"{cut.block}x{cut.chunk}x{cut.group}"
-    finish = "" if epilogue is None else f"_{epilogue.name}"
-    name = f"{p.name('product')}_{rows}_{''.join(map(str, order))}{finish}"
-    if not module.has(name):
-        writer.write(name)
-    return Kernel(name, (), extent=p.batch * writer.row_blocks * writer.panels, scratch=writer.scratch)
+    splits = epilogue is None or epilogue.keeper(product.kind) is not None
+    cut = choose_cut(product, vector_bytes, splits)
+    writer = Writer(module, product.simplified(), order, cut, epilogue)
+    if not module.has(writer.name):
+        writer.write()
+    return Kernel(writer.name, writer.told, extent=writer.extent, scratch=writer.scratch)
 
 
 class Writer:
@@ -178,88 +55,131 @@ class Writer:
         self, module: Module, product: Product, order: tuple[int, int], cut: Cut, epilogue: Epilogue | None
     ) -> None:
         self.module, self.p, self.order, self.cut, self.epilogue = module, product, order, cut, epilogue
-        self.item = 4 if product.kind == "f32" else 8
-        self.panels = -(-product.n // cut.columns)
-        self.row_blocks = -(-product.m // cut.block)
-        self.panel_bytes = aligned(cut.terms * cut.columns * self.item) if cut.packs_b else 0
-        self.packed_bytes = self.panel_bytes * min(cut.group, self.panels)
-        self.scratch = self.packed_bytes + (aligned(cut.terms * cut.chunk * self.item) if cut.packs_a else 0)
+        p, item = product, 4 if product.kind == "f32" else 8
+        self.ends = () if epilogue is None else epilogue.ends
+        self.tail = p.n % cut.columns
+        self.several = p.batch > 1 or not cut.in_line
+        panels, row_blocks = -(-p.n // cut.columns), -(-p.m // cut.block)
+        panel = aligned(cut.terms * cut.columns * item) if cut.packs_b else 0
+        together = cut.group > 1 and panels > 1
+        packed = panel * min(cut.group, panels)
+        self.values = {
+            "m": p.m, "k": p.k, "panels": panels, "row_blocks": row_blocks,
+            "terms": cut.terms, "block": cut.block, "chunk": cut.chunk, "group": cut.group if together else panels,
+            "low": cut.low_rows(p.m), "pitch": panel // item * together, "packed": packed,
+        }  # fmt: skip
+        ends = {f"end{k}_": end.strides for k, end in enumerate(self.ends)}
+        for letter, strides in (p.strides() | ends).items():
+            self.values |= {f"{letter}{axis}": stride for axis, stride in enumerate(strides)}
+        self.extent = p.batch * row_blocks * panels
+        self.scratch = packed + (aligned(cut.terms * (cut.chunk + cut.rows) * item) if cut.packs_a else 0)
 
-    def write(self, name: str) -> None:
+    @property
+    def told(self) -> tuple[int, ...]:
+        """Return the run-time integers."""
+        return () if self.cut.fixed else tuple(self.values.values())
+
+    @property
+    def name(self) -> str:
+        """Return the name of the kernel: all that decides its code."""
+        p, cut = self.p, self.cut
+        places = "".join(map(str, self.order))
+        finish = "" if self.epilogue is None else f"_{self.epilogue.name}"
+        if cut.fixed:
+            # The number of members decides how rows are cut into blocks, and nothing else of the code.
+            ends = "".join("_" + "x".join(map(str, end.strides)).replace("-", "m") for end in self.ends)
+            return f"{p.name('product')}_{cut.block}x{cut.chunk}x{cut.group}_{places}{finish}{ends}"
+        tile = f"{cut.rows}.{cut.low}x{cut.columns}.{self.tail}.{cut.lanes}"
+        marks = "".join(
+            letter * holds
+            for letter, holds in (
+                ("a", cut.packs_a), ("b", cut.packs_b), ("f", cut.fetches), ("i", cut.in_line),
+                ("s", len(p.buffers) == 4), ("m", self.several), ("o", p.n == self.tail),
+            )
+        )  # fmt: skip
+        return f"product_{p.kind}_{tile}_{marks}_{p.stride_classes}_{p.numbers}_{places}{finish}"
+
+    def write(self) -> None:
         """Write the walk over the thread's units: the panels of one block of rows at a time."""
         p = self.p
-        code = self.code = begin_kernel(self.module, name)
-        self.a, self.b = pointer(code, self.order[0]), pointer(code, self.order[1])
-        last = len(p.buffers) - 1
-        ends = () if self.epilogue is None else self.epilogue.ends
-        self.ends = [pointer(code, last + k) for k in range(len(ends))]
-        keeper = None if self.epilogue is None else self.epilogue.keeper(p.kind)
-        self.c = pointer(code, last) if keeper is None else self.ends[keeper]
-        self.c0 = pointer(code, 2) if len(p.buffers) == 4 else self.c
-        self.packed_a = advance(code, "i8", "%scratch", str(self.packed_bytes), "1")
+        code = self.code = begin_kernel(self.module, self.name)
         if not (p.batch and p.m and p.n):
             code.line("ret void")
             return
-        first_group = code.value(f"udiv i64 %begin, {self.panels}")
-        end_group = code.value(f"udiv i64 {code.value(f'add i64 %end, {self.panels - 1}')}, {self.panels}")
-        with code.loop(first_group, end_group) as group:
-            origin = code.value(f"mul i64 {group}, {self.panels}")
-            first = self.larger(code.value(f"sub i64 %begin, {origin}"), "0")
-            stop = self.smaller(code.value(f"sub i64 %end, {origin}"), str(self.panels))
-            block = code.value(f"urem i64 {group}, {self.row_blocks}") if self.row_blocks > 1 else "0"
-            member = code.value(f"udiv i64 {group}, {self.row_blocks}") if p.batch > 1 else "0"
-            self.block(member, block, first, stop)
+        self.sizes = {
+            name: str(value) if self.cut.fixed else size(code, k) for k, (name, value) in enumerate(self.values.items())
+        }
+        if p.n == self.tail:
+            self.sizes |= {"panels": "1", "pitch": "0"}
+        self.full = difference_text(code, self.sizes["panels"], "1") if self.tail else self.sizes["panels"]
+        last = len(p.buffers) - 1
+        self.bases = {"a": pointer(code, self.order[0]), "b": pointer(code, self.order[1])}
+        self.bases |= {f"end{k}_": pointer(code, last + k) for k in range(len(self.ends))}
+        keeper = None if self.epilogue is None else self.epilogue.keeper(p.kind)
+        self.bases["c"] = pointer(code, last) if keeper is None else self.bases[f"end{keeper}_"]
+        self.bases["old"] = pointer(code, 2) if len(p.buffers) == 4 else self.bases["c"]
+        self.packed_a = advance(code, "i8", "%scratch", self.sizes["packed"], "1")
+        self.units()
         code.line("ret void")
 
-    def smaller(self, a: str, b: str) -> str:
-        """Return the smaller of two i64."""
-        return self.code.value(f"select i1 {self.code.value(f'icmp slt i64 {a}, {b}')}, i64 {a}, i64 {b}")
+    def units(self) -> None:
+        """Write the loop over (member, block of rows)."""
+        code, panels, row_blocks = self.code, self.sizes["panels"], self.sizes["row_blocks"]
+        first_group = code.value(f"udiv i64 %begin, {panels}")
+        up = code.value(f"add i64 %end, {difference_text(code, panels, '1')}")
+        with code.loop(first_group, code.value(f"udiv i64 {up}, {panels}")) as group:
+            origin = code.value(f"mul i64 {group}, {panels}")
+            first = larger(code, code.value(f"sub i64 %begin, {origin}"), "0")
+            stop = smaller(code, code.value(f"sub i64 %end, {origin}"), panels)
+            member, block = "0", group if row_blocks != "1" else "0"
+            if self.several:
+                member = code.value(f"udiv i64 {group}, {row_blocks}")
+                block = code.value(f"urem i64 {group}, {row_blocks}") if row_blocks != "1" else "0"
+            self.block(member, block, first, stop)
 
-    def larger(self, a: str, b: str) -> str:
-        """Return the larger of two i64."""
-        return self.code.value(f"select i1 {self.code.value(f'icmp sgt i64 {a}, {b}')}, i64 {a}, i64 {b}")
-
-    def view(self, base: str, strides: tuple[int, int, int], member: str) -> View:
-        """Return a member of a batch."""
-        address = advance(self.code, self.p.kind, base, member, str(strides[0]))
-        return View(address, str(strides[1]), str(strides[2]))
+    def view(self, letter: str, member: str) -> View:
+        """Return a member of a stack; a stride of 1 is in the code."""
+        strides = self.p.strides()[letter]
+        address = advance(self.code, self.p.kind, self.bases[letter], member, self.sizes[f"{letter}0"])
+        row, column = ("1" if strides[axis] == 1 else self.sizes[f"{letter}{axis}"] for axis in (1, 2))
+        return View(address, row, column)
 
     def block(self, member: str, block: str, first: str, stop: str) -> None:
         """Write what computes panels ``first <= panel < stop`` of one block of rows."""
-        p, code, cut = self.p, self.code, self.cut
-        a, b, c = (
-            self.view(base, strides, member)
-            for base, strides in ((self.a, p.strides_a), (self.b, p.strides_b), (self.c, p.strides_c))
-        )
-        row = "0" if self.row_blocks == 1 else code.value(f"mul i64 {block}, {cut.block}")
-        rows = str(p.m)
-        if self.row_blocks > 1:
-            rows = self.smaller(code.value(f"sub i64 {p.m}, {row}"), str(cut.block))
-        a, c = a.at(code, p.kind, row, "0"), c.at(code, p.kind, row, "0")
-        old = None if p.addend is None else self.view(self.c0, p.addend, member).at(code, p.kind, row, "0")
+        p, code, cut, sizes = self.p, self.code, self.cut, self.sizes
+        row = product_text(code, block, sizes["block"])
+        below = difference_text(code, sizes["m"], row)
+        rows = smaller(code, below, sizes["block"])
+        a, c = (self.view(letter, member).at(code, p.kind, row, "0") for letter in "ac")
+        b = self.view("b", member)
+        old = None if p.addend is None else self.view("old", member).at(code, p.kind, row, "0")
         ending = self.ending(member, row)
-        if p.k <= cut.terms:
-            self.some_terms(a, b, c, Update(p.alpha, p.beta, old, ending=ending), rows, str(p.k), first, stop)
+        if cut.in_line:
+            update = Update(p.alpha, p.beta, old, ending=ending)
+            self.some_terms(a, b, c, update, (rows, below), sizes["k"], first, stop)
             return
-        with code.loop("0", str(p.k), cut.terms) as term:
-            terms = self.smaller(code.value(f"sub i64 {p.k}, {term}"), str(cut.terms))
-            begins = code.value(f"icmp eq i64 {term}, 0")
-            update = self.update_from(begins, old, c)
+        with code.loop("0", sizes["k"], sizes["terms"]) as term:
+            terms = smaller(code, code.value(f"sub i64 {sizes['k']}, {term}"), sizes["terms"])
+            update = self.update_from(code.value(f"icmp eq i64 {term}, 0"), old, c)
             if ending is not None:
-                complete = code.value(f"icmp eq i64 {code.value(f'add i64 {term}, {terms}')}, {p.k}")
+                complete = code.value(f"icmp eq i64 {code.value(f'add i64 {term}, {terms}')}, {sizes['k']}")
                 update = replace(update, ending=replace(ending, complete=complete))
             a_here, b_here = a.at(code, p.kind, "0", term), b.at(code, p.kind, term, "0")
-            self.some_terms(a_here, b_here, c, update, rows, terms, first, stop)
+            self.some_terms(a_here, b_here, c, update, (rows, below), terms, first, stop)
 
     def ending(self, member: str, row: str) -> Ending | None:
         """Return the epilogue of a member of a batch from a row on."""
         if self.epilogue is None:
             return None
-        addresses = [
-            advance(self.code, end.kind, base, member, str(end.strides[0]))
-            for end, base in zip(self.epilogue.ends, self.ends, strict=True)
-        ]
-        return Ending(self.epilogue, tuple(addresses)).at(self.code, row, "0")
+        places = tuple([self.end(k, member) for k in range(len(self.ends))])
+        return Ending(self.epilogue, places).at(self.code, row, "0")
+
+    def end(self, k: int, member: str) -> View:
+        """Return a member of an array of the epilogue."""
+        end, letter = self.ends[k], f"end{k}_"
+        address = advance(self.code, end.kind, self.bases[letter], member, self.sizes[f"{letter}0"])
+        row, column = (end.text_of(axis) or self.sizes[f"{letter}{axis}"] for axis in (1, 2))
+        return View(address, row, column)
 
     def update_from(self, begins: str, old: View | None, c: View) -> Update:
         """Return what becomes of the sums: the first block of terms meets C0, the others what the first left in C."""
@@ -275,68 +195,99 @@ class Writer:
         return Update(p.alpha, Lanes(code, p.kind, 1, chosen), View(address, row, column))
 
     def some_terms(
-        self, a: View, b: View, c: View, update: Update, rows: str, terms: str, first: str, stop: str
+        self, a: View, b: View, c: View, update: Update, rows: tuple[str, str], terms: str, first: str, stop: str
     ) -> None:
-        """Write the loop over groups of panels for one block of terms."""
-        code, cut = self.code, self.cut
-        if cut.group == 1 or self.panels == 1:
-            self.chunks(a, b, c, update, rows, terms, first, stop)
-            return
-        with code.loop(first, stop, cut.group) as begin:
-            end = self.smaller(code.value(f"add i64 {begin}, {cut.group}"), stop)
-            if cut.packs_b:
-                self.pack_group(begin, end, b, terms)
+        """Write the loop over groups of panels for one block of terms.
+
+        `rows` are those of the block, and all from its first on.
+        """
+        with self.groups(first, stop) as (begin, end):
+            if self.cut.packs_b and self.sizes["pitch"] != "0":
+                with self.where_panels_are_packed("ne"):
+                    self.pack_group(begin, end, b, terms)
             self.chunks(a, b, c, update, rows, terms, begin, end)
+
+    @contextmanager
+    def groups(self, first: str, stop: str) -> Iterator[tuple[str, str]]:
+        """Write the loop over groups of panels; without copies of B there is one group."""
+        code = self.code
+        if not self.cut.packs_b or self.sizes["pitch"] == "0":
+            yield first, stop
+            return
+        with code.loop(first, stop, self.sizes["group"]) as begin:
+            yield begin, smaller(code, code.value(f"add i64 {begin}, {self.sizes['group']}"), stop)
+
+    def where_panels_are_packed(self, together: str) -> AbstractContextManager[None]:
+        """Write what runs where panels are packed together ("ne"), or one by one ("eq")."""
+        pitch = self.sizes["pitch"]
+        if not pitch.startswith("%"):
+            return nullcontext()
+        return self.code.when(self.code.value(f"icmp {together} i64 {pitch}, 0"))
 
     def pack_group(self, first: str, stop: str, b: View, terms: str) -> None:
         """Write the packing of a group of panels."""
-        code, cut = self.code, self.cut
-        tail = self.p.n % cut.columns
-        full = self.panels - (1 if tail else 0)
-        end = self.smaller(stop, str(full)) if tail else stop
-        self.pack_panels(cut.columns, first, first, b, terms, code.value(f"sub i64 {end}, {first}"))
-        if tail:
-            with code.when(code.value(f"icmp eq i64 {stop}, {self.panels}")):
-                self.pack_panels(tail, str(full), first, b, terms)
+        code = self.code
+        end = smaller(code, stop, self.full)
+        self.pack_panels(self.cut.columns, first, first, b, terms, code.value(f"sub i64 {end}, {first}"))
+        if self.tail:
+            with code.when(code.value(f"icmp eq i64 {stop}, {self.sizes['panels']}")):
+                self.pack_panels(self.tail, self.full, first, b, terms)
 
-    def chunks(self, a: View, b: View, c: View, update: Update, rows: str, terms: str, first: str, stop: str) -> None:
+    def chunks(
+        self, a: View, b: View, c: View, update: Update, rows: tuple[str, str], terms: str, first: str, stop: str
+    ) -> None:
         """Write the loop over chunks of rows for some panels."""
-        p, code, cut = self.p, self.code, self.cut
+        p, code = self.p, self.code
 
-        def chunk(a: View, c: View, update: Update, rows: str) -> None:
-            if cut.packs_a:
-                self.pack_rows(a, rows, terms)
+        def chunk(a: View, c: View, update: Update, rows: str, below: str) -> None:
+            low = self.low(rows, below)
+            high = difference_text(code, rows, low)
+            if self.cut.packs_a:
+                self.pack_rows(a, high, low, terms)
             self.each_panel(
-                first, stop, lambda columns, panel: self.panel(columns, panel, first, a, b, c, update, rows, terms)
+                first, stop, lambda columns, panel: self.panel(columns, panel, first, a, b, c, update, high, low, terms)
             )
 
-        if cut.chunk >= min(cut.block, p.m):
-            chunk(a, c, update, rows)
+        many, below = rows
+        if self.cut.in_line:
+            chunk(a, c, update, many, below)
             return
-        with code.loop("0", rows, cut.chunk) as row:
-            here = self.smaller(code.value(f"sub i64 {rows}, {row}"), str(cut.chunk))
-            chunk(a.at(code, p.kind, row, "0"), c.at(code, p.kind, row, "0"), update.at(code, p.kind, row, "0"), here)
+        with code.loop("0", many, self.sizes["chunk"]) as row:
+            here = smaller(code, code.value(f"sub i64 {many}, {row}"), self.sizes["chunk"])
+            left = code.value(f"sub i64 {below}, {row}")
+            chunk(
+                a.at(code, p.kind, row, "0"),
+                c.at(code, p.kind, row, "0"),
+                update.at(code, p.kind, row, "0"),
+                here,
+                left,
+            )
+
+    def low(self, rows: str, below: str) -> str:
+        """Return how many of some rows are those of low tiles; `below` are all from their first on."""
+        code, low = self.code, self.sizes["low"]
+        if not self.cut.low or rows == below:
+            return low if self.cut.low else "0"
+        return code.value(f"select i1 {code.value(f'icmp eq i64 {rows}, {below}')}, i64 {low}, i64 0")
 
     def each_panel(self, first: str, stop: str, write: Callable[[int, str], None]) -> None:
         """Write the loop over panels; `write` is given the columns of a panel and its number."""
-        code, cut = self.code, self.cut
-        tail = self.p.n % cut.columns
-        full = self.panels - (1 if tail else 0)
-        if full:
-            end = self.smaller(stop, str(full)) if tail else stop
-            with code.loop(first, end) as panel:
-                write(cut.columns, panel)
-        if tail:
-            with code.when(code.value(f"icmp eq i64 {stop}, {self.panels}")):
-                write(tail, str(full))
+        code = self.code
+        if self.full != "0":
+            with code.loop(first, smaller(code, stop, self.full)) as panel:
+                write(self.cut.columns, panel)
+        if self.tail:
+            with code.when(code.value(f"icmp eq i64 {stop}, {self.sizes['panels']}")):
+                write(self.tail, self.full)
 
     def packed_panel(self, columns: int, panel: str, first: str) -> View:
         """Return where a panel lies packed; `first` is the first of its group."""
+        code, p = self.code, self.p
         width = -(-columns // self.cut.lanes) * self.cut.lanes
-        if self.cut.group == 1 or self.panels == 1:
+        if self.sizes["pitch"] == "0":
             return View("%scratch", str(width), "1")
-        place = self.code.value(f"sub i64 {panel}, {first}")
-        return View(advance(self.code, "i8", "%scratch", place, str(self.panel_bytes)), str(width), "1")
+        number = code.value(f"sub i64 {panel}, {first}")
+        return View(advance(code, p.kind, "%scratch", number, self.sizes["pitch"]), str(width), "1")
 
     def pack_panels(self, columns: int, panel: str, first: str, b: View, terms: str, many: str = "1") -> None:
         """Write the packing of neighbouring panels of equal width."""
@@ -345,77 +296,79 @@ class Writer:
         source = b.at(code, p.kind, "0", product_text(code, panel, str(self.cut.columns)))
         order = order_of(p.strides_b[2], p.strides_b[1], p.n)
         strip = Strip(p.kind, columns, int(packed.row), self.cut.lanes, order)
-        step = str(self.panel_bytes // self.item)
-        pack(code, strip, source.address, (source.column, source.row), terms, packed.address, many, step)
+        pack(code, strip, source.address, (source.column, source.row), terms, packed.address, many, self.sizes["pitch"])
 
     def panel(
-        self, columns: int, panel: str, first: str, a: View, b: View, c: View, update: Update, rows: str, terms: str
-    ) -> None:
-        """Write the tiles of one panel, going down the rows."""
+        self, columns: int, panel: str, first: str, a: View, b: View, c: View, update: Update, high: str, low: str,
+        terms: str,
+    ) -> None:  # fmt: skip
+        """Write the tiles of one panel, going down the rows: high ones, then low ones."""
         p, code, cut = self.p, self.code, self.cut
         column = product_text(code, panel, str(cut.columns))
         c, update = c.at(code, p.kind, "0", column), update.at(code, p.kind, "0", column)
         if cut.packs_b:
-            if cut.group == 1 or self.panels == 1:
-                self.pack_panels(columns, panel, first, b, terms)
+            if self.sizes["pitch"] == "0" or not cut.fixed:
+                with self.where_panels_are_packed("eq"):
+                    self.pack_panels(columns, panel, first, b, terms)
             b = self.packed_panel(columns, panel, first)
         else:
             b = b.at(code, p.kind, "0", column)
-        unit = all(s[2] == 1 or p.n == 1 for s in (p.strides_c, p.addend) if s is not None)
-        shape = Tile(p.kind, cut.rows, columns, cut.lanes, padded=cut.packs_b, unit=unit, fetches=cut.fetches)
-        if not rows.startswith("%"):
-            done = 0
-            for height, many in heights(p.m, cut):
-                self.tiles(replace(shape, rows=height), str(many), str(done), a, b, c, terms, update)
-                done += height * many
-            return
-        self.tiles(shape, code.value(f"udiv i64 {rows}, {cut.rows}"), "0", a, b, c, terms, update)
-        if left := p.m % cut.rows:
-            rest = code.value(f"urem i64 {rows}, {cut.rows}")
-            with code.when(code.value(f"icmp ne i64 {rest}, 0")):
-                first = code.value(f"sub i64 {rows}, {rest}")
-                self.tiles(replace(shape, rows=left), "1", first, a, b, c, terms, update)
+        unit = all(s[2] == 1 for s in (p.strides_c, p.addend) if s is not None)
+        tile = Tile(p.kind, cut.rows, columns, cut.lanes, padded=cut.packs_b, unit=unit, fetches=cut.fetches)
+        with self.where_there_are(high):
+            self.tiles(tile, high, "0", a, b, c, terms, update)
+        with self.where_there_are(low):
+            self.tiles(replace(tile, rows=cut.low), low, high, a, b, c, terms, update)
 
-    def pack_rows(self, a: View, rows: str, terms: str) -> None:
-        """Write the packing of a block of A: a strip for each tile, one after the other."""
+    def where_there_are(self, rows: str) -> AbstractContextManager[None]:
+        """Write what runs unless there are no rows."""
+        if not rows.startswith("%"):
+            return nullcontext()
+        return self.code.when(self.code.value(f"icmp ne i64 {rows}, 0"))
+
+    def pack_rows(self, a: View, high: str, low: str, terms: str) -> None:
+        """Write the packing of a block of A: a strip for each tile, one after the other.
+
+        A tile that begins earlier has its rows where those lie that it has not.
+        """
         p, code, cut = self.p, self.code, self.cut
         order = order_of(p.strides_a[1], p.strides_a[2], p.m)
-        done = code.value(f"mul i64 {code.value(f'udiv i64 {rows}, {cut.rows}')}, {cut.rows}")
 
-        def some(count: int, row: str, strips: str) -> None:
+        def strips(count: int, row: str, place: str, many: str) -> None:
             source = a.at(code, p.kind, row, "0")
-            target = advance(code, p.kind, self.packed_a, row, terms)
+            target = advance(code, p.kind, self.packed_a, place, terms)
             strip = Strip(p.kind, count, count, cut.lanes, order)
             step = product_text(code, str(count), terms)
-            pack(code, strip, source.address, (source.row, source.column), terms, target, strips, step)
+            pack(code, strip, source.address, (source.row, source.column), terms, target, many, step)
 
-        some(cut.rows, "0", code.value(f"udiv i64 {done}, {cut.rows}"))
-        if p.m % cut.rows:
+        for rows, first, count in ((high, "0", cut.rows), (low, high, cut.low)):
+            if rows == "0":
+                continue
+            many = code.value(f"udiv i64 {rows}, {count}")
+            strips(count, first, first, many)
+            done = code.value(f"mul i64 {many}, {count}")
             with code.when(code.value(f"icmp ne i64 {done}, {rows}")):
-                some(p.m % cut.rows, done, "1")
+                end = code.value(f"add i64 {first}, {rows}")
+                strips(count, code.value(f"sub i64 {end}, {count}"), code.value(f"add i64 {first}, {done}"), "1")
 
-    def tiles(self, shape: Tile, tiles: str, row: str, a: View, b: View, c: View, terms: str, update: Update) -> None:
+    def tiles(self, tile: Tile, rows: str, row: str, a: View, b: View, c: View, terms: str, update: Update) -> None:
         """Write tiles one below the other, from a row on."""
         p, code = self.p, self.code
-        if tiles == "0":
+        if rows == "0":
             return
-        step = str(int(a.row) * shape.rows)
+        c, update = c.at(code, p.kind, row, "0"), update.at(code, p.kind, row, "0")
         if self.cut.packs_a:
-            a = View(advance(code, p.kind, self.packed_a, row, terms), "1", str(shape.rows))
-            step = product_text(code, str(shape.rows), terms)
-        else:
-            a = a.at(code, p.kind, row, "0")
-        c = c.at(code, p.kind, row, "0")
-        update = update.at(code, p.kind, row, "0")
-        if not in_line(p):
-            call_tiles(code, shape, a, step, b, c, tiles, terms, update)
-        elif tiles == "1":
-            emit_tile(code, shape, a, b, c, terms, update)
-        else:
-            with code.loop("0", tiles) as tile:
-                at = code.value(f"mul i64 {tile}, {shape.rows}")
-                a_here, c_here = a.at(code, p.kind, at, "0"), c.at(code, p.kind, at, "0")
-                emit_tile(code, shape, a_here, b, c_here, terms, update.at(code, p.kind, at, "0"))
+            strips = View(advance(code, p.kind, self.packed_a, row, terms), "1", str(tile.rows))
+            call_tiles(code, tile, strips, (terms, "0"), b, c, rows, terms, update)
+            return
+        a = a.at(code, p.kind, row, "0")
+        if not self.cut.in_line:
+            call_tiles(code, tile, a, (a.row, a.row), b, c, rows, terms, update)
+            return
+        with going_down(code, tile, rows) as step:
+            a_here, c_here = (x.at(code, p.kind, step.first, "0") for x in (a, c))
+            here = replace(update.at(code, p.kind, step.first, "0"), skip=step.skip)
+            emit_tile(code, tile, a_here, b, c_here, terms, here)
 
 
 def aligned(nbytes: int) -> int:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 from graphad.execute.native.code import Code
 from graphad.execute.native.convolution_loops import at, counted, plus, split, times
 from graphad.execute.native.lane_orders import gathered
 from graphad.execute.native.lanes import Lanes, load, store
+from graphad.ir.frozen import frozen, replace
 from graphad.ops.windows import Window
 
 Sizes = tuple[int, ...]
@@ -23,7 +23,7 @@ SHARES = 64
 """How many shares an extent should have, at least."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Windows:
     """What decides the code: sizes and, in elements, strides and offsets.
 

@@ -23,10 +23,15 @@ class End:
     kind: str
     strides: Strides
 
+    def text_of(self, axis: int) -> str:
+        """Return the text of a stride that is in the code; "" for those that it is told at run time."""
+        stride = self.strides[axis]
+        return str(stride) if stride == 0 or (axis == 2 and stride == 1) else ""
+
     @property
     def text(self) -> str:
-        """Return what tells it apart, as part of a name."""
-        return f"{self.kind}_{'x'.join(map(str, self.strides))}"
+        """Return what tells its code apart, as part of a name."""
+        return f"{self.kind}_{self.text_of(1) or 'n'}x{self.text_of(2) or 'n'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Epilogue:
 
     @property
     def name(self) -> str:
-        """Return a name that only equal epilogues of arrays of equal strides have."""
+        """Return a name that only epilogues of equal code have, whatever the strides that it is told at run time."""
         text = "|".join([self.key, *(end.text for end in self.operands), ">", *(end.text for end in self.results)])
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -76,26 +81,25 @@ class Ending:
 
     Attributes:
         epilogue: what is done.
-        addresses: texts of the address in each array.
+        places: the rest of each array.
         complete: text of an i1: false where more terms follow, so that the sums are only kept (`call_tiles` only).
     """
 
     epilogue: Epilogue
-    addresses: tuple[str, ...]
+    places: tuple[View, ...]
     complete: str = "true"
 
     def at(self, code: Code, row: str, column: str) -> Ending:
         """Return the ending of the part of the result that begins at an element."""
-        moved = []
-        for address, end in zip(self.addresses, self.epilogue.ends, strict=True):
-            place = View(address, str(end.strides[1]), str(end.strides[2])).at(code, end.kind, row, column)
-            moved.append(place.address)
+        moved = [
+            place.at(code, end.kind, row, column) for place, end in zip(self.places, self.epilogue.ends, strict=True)
+        ]
         return Ending(self.epilogue, tuple(moved), self.complete)
 
 
-def emit_ending(code: Code, tile: Tile, buffer: str, ending: Ending) -> None:
-    """Write the epilogue of a tile whose sums lie in a buffer, row by row."""
-    with code.loop("0", str(tile.rows)) as row:
+def emit_ending(code: Code, tile: Tile, buffer: str, ending: Ending, skip: str) -> None:
+    """Write the epilogue of a tile whose sums lie in a buffer, row by row but for the first `skip` rows (a text)."""
+    with code.loop(skip, str(tile.rows)) as row:
         here = ending.at(code, row, "0")
         line = advance(code, tile.kind, buffer, row, str(tile.vectors * tile.lanes))
         for vector in range(tile.vectors):
@@ -106,10 +110,7 @@ def emit_vector(code: Code, tile: Tile, line: str, vector: int, ending: Ending) 
     """Write the epilogue of one vector of a row of sums."""
     epilogue, count = ending.epilogue, lanes_in(tile, vector)
     first = str(vector * tile.lanes)
-    places = [
-        (end.kind, View(address, str(end.strides[1]), str(end.strides[2])))
-        for address, end in zip(ending.at(code, "0", first).addresses, epilogue.ends, strict=True)
-    ]
+    places = [(end.kind, place) for place, end in zip(ending.at(code, "0", first).places, epilogue.ends, strict=True)]
     sums = load(code, tile.kind, advance(code, tile.kind, line, first, "1"), tile.lanes)
     many = len(epilogue.operands)
     operands = [load_strided(code, kind, tile.lanes, place, count) for kind, place in places[:many]]

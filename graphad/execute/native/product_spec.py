@@ -56,8 +56,36 @@ class Product:
             "x".join(map(str, s)).replace("-", "m")
             for s in (p.strides_a, p.strides_b, p.strides_c, *([p.strides_c0] if p.strides_c0 else []))
         )
-        numbers = f"{p.alpha!r}_{p.beta!r}".replace("+", "")
-        return f"{what}_{p.kind}_{members}x{p.m}x{p.n}x{p.k}_{strides}_{numbers}"
+        return f"{what}_{p.kind}_{members}x{p.m}x{p.n}x{p.k}_{strides}_{p.numbers}"
+
+    @property
+    def numbers(self) -> str:
+        """Return alpha and beta as part of a name."""
+        return f"{self.alpha!r}_{self.beta!r}".replace("+", "")
+
+    def strides(self) -> dict[str, Strides]:
+        """Return the strides of A, B, C and of C0, if it is added, by "a", "b", "c" and "old"."""
+        found = {"a": self.strides_a, "b": self.strides_b, "c": self.strides_c}
+        return found if self.addend is None else {**found, "old": self.addend}
+
+    @property
+    def stride_classes(self) -> str:
+        """Return which strides of rows and of columns are 1, as part of a name: code may count on it."""
+        return "_".join("".join("1" if x == 1 else "n" for x in strides[1:]) for strides in self.strides().values())
+
+    def simplified(self) -> Product:
+        """Return the product with strides of 1 along the axes of one element, where any stride will do."""
+
+        def simple(strides: Strides, rows: int, columns: int) -> Strides:
+            return strides[0], strides[1] if rows != 1 else 1, strides[2] if columns != 1 else 1
+
+        return replace(
+            self,
+            strides_a=simple(self.strides_a, self.m, self.k),
+            strides_b=simple(self.strides_b, self.k, self.n),
+            strides_c=simple(self.strides_c, self.m, self.n),
+            strides_c0=None if self.strides_c0 is None else simple(self.strides_c0, self.m, self.n),
+        )
 
     def transposed(self) -> Product:
         """Return ``C.T = alpha * B.T @ A.T + beta * C0.T``."""

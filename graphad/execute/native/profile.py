@@ -118,14 +118,14 @@ def costs(program: NativeProgram) -> list[StepCost]:
 def _cost(number: int, step: Step | HostStep) -> StepCost:
     node = step.node
     line = node.location.short if node.location else ""
-    flops = node.op.flops(node.input_types, node.types)
+    flops = int(node.op.flops(node.input_types, node.types))
     if isinstance(step, HostStep):
         moved = sum(int(t.nbytes) for t in (*node.input_types, *node.types))
-        return StepCost(number, node.op.name, line, "(NumPy)", 1, int(flops), moved, 0.0)
+        return StepCost(number, node.op.name, line, "(NumPy)", 1, flops, moved, 0.0)
     moved = sum(_bytes(place) for place in (*step.read, *step.written))
-    kernel = step.kernel
+    kernel, expected = step.kernel, step.nanoseconds * 1e-9
     return StepCost(
-        number, described(node), line, kernel.name, kernel.extent, int(flops), moved, step.nanoseconds * 1e-9
+        number, described(node), line, kernel.name, kernel.extent, round(step.share * flops), moved, expected
     )
 
 

@@ -6,10 +6,10 @@ becomes: kernels that machine code walks through, thread by thread, or a call in
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,7 @@ from graphad.execute.native.walker import ALONE, BARRIER, HEEDS, STEP, StepTable
 from graphad.execute.reference import Program, aligned_empty
 from graphad.ir.collector import collector_paused
 from graphad.ir.containers import Container
+from graphad.ir.frozen import frozen
 from graphad.ir.node import Node, Value
 from graphad.ir.types import TensorType
 from graphad.ops.joining import Concatenate
@@ -52,6 +53,8 @@ WHOLE = "whole"
 WHOLE_STEPS = 12
 WHOLE_NS = 10_000.0
 """Steps and expected nanoseconds up to which a program becomes one function, specialised for its sizes."""
+
+_new_place: Callable[[type[Place], tuple[int, int, int, int]], Place] = tuple.__new__
 
 FIXED = -1
 """In place of a slot: an address that never changes."""
@@ -76,7 +79,7 @@ class Place(NamedTuple):
         return self.slot == other.slot and self.low < other.high and other.low < self.high
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Step:
     """One native step.
 
@@ -85,6 +88,7 @@ class Step:
         read, written: the buffers it is given.
         nanoseconds: what it should take on one thread.
         node: what it comes from.
+        share: of the node's work.
         heeds: it writes state, so that it must not run where a guard has condemned the run.
     """
 
@@ -93,10 +97,11 @@ class Step:
     written: tuple[Place, ...]
     nanoseconds: float
     node: Node
+    share: float
     heeds: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class HostStep:
     """A call into Python: the next of the program's calls."""
 
@@ -148,18 +153,20 @@ class NativeProgram(Program):
     def _in_arena(self, start: int, type_: TensorType) -> Array:
         made = super()._in_arena(start, type_)
         at = self._arena_address + start
-        self._places[id(made)] = made, Place(FIXED, at, at, at + made.nbytes)
+        self._places[id(made)] = made, _new_place(Place, (FIXED, at, at, at + made.nbytes))
         return made
 
     def _bind_step(self, node: Node) -> None:
         go_on()
-        outs = list(map(self._made, node.outputs))
+        results = node.outputs
+        outs = list(map(self._made, results))
         operands = [self._bound[value] for value in node.inputs]
-        self._bind_moves(node, operands, outs)
-        if isinstance(node.op, (Concatenate, UpdateSlice)):
-            return
+        if not isinstance(node.op, Region):
+            self._bind_moves(node, operands, outs)
+            if isinstance(node.op, (Concatenate, UpdateSlice)):
+                return
         if all(0 in type_.shape for type_ in node.types) and node.op.risk(node.inputs) is None:
-            self._bound.update(zip(node.outputs, outs, strict=True))
+            self._bound.update(zip(results, outs, strict=True))
             return  # nothing to compute
         if isinstance(node.op, Matmul) and self._bind_batches(node, operands, outs[0]):
             return
@@ -167,8 +174,7 @@ class NativeProgram(Program):
         if found is None:
             super()._bind_step(node)
             return
-        for value, out in zip(node.outputs, outs, strict=True):
-            self._bound[value] = out
+        self._bound.update(zip(results, outs, strict=True))
         self._add_native(found, node, operands, outs)
 
     def _lowered(self, node: Node, operands: Sequence[Array], outs: Sequence[Array]) -> Lowered | None:
@@ -190,11 +196,12 @@ class NativeProgram(Program):
         axes = separate_batches(arrays[:-1], arrays[-1]) if arrays[-1].size else 0
         if not axes or product_of(*[x[(0,) * axes] for x in arrays]) is None:
             return False
-        for index in np.ndindex(*arrays[-1].shape[:axes]):
+        stacks = arrays[-1].shape[:axes]
+        for index in np.ndindex(*stacks):
             parts = [self._part(x, index) for x in (*operands, out)]
             found = lowered(self.module, node, *self._templates_of(parts))
             assert found is not None
-            self._add_native(found, node, parts[:-1], parts[-1:])
+            self._add_native(found, node, parts[:-1], parts[-1:], 1 / math.prod(stacks))
         self._bound[Value(node, 0)] = out
         return True
 
@@ -216,8 +223,14 @@ class NativeProgram(Program):
             self._bound[Value(node, 0)] = outs[0]
 
     def _add_native(
-        self, found: Lowered, node: Node, operands: Sequence[Array | int], outs: Sequence[Array | int]
+        self,
+        found: Lowered,
+        node: Node,
+        operands: Sequence[Array | int],
+        outs: Sequence[Array | int],
+        part: float = 1.0,
     ) -> None:
+        """Add the kernels that compute a node, or this part of it."""
         read = tuple(map(self._place, operands))
         written = tuple(map(self._place, outs))
         if found.workspace:
@@ -228,7 +241,7 @@ class NativeProgram(Program):
         if isinstance(node.op, Guard):
             written = (*written, *map(self._place, (self._verdicts.finding(node), self._verdicts.condemned())))
         for kernel, share in zip(found.kernels, found.shares, strict=True):
-            self.order.append(Step(kernel, read, written, found.nanoseconds * share, node, heeds))
+            self.order.append(Step(kernel, read, written, found.nanoseconds * share, node, share * part, heeds))
 
     def _add(self, node: Node, function: Callable[..., Any], arguments: list[Any]) -> None:
         if function is np.copyto:
@@ -321,20 +334,20 @@ class NativeProgram(Program):
         threads = 1 if total < SINGLE_NS else self.threads
         sizes = np.array([n for step in steps for n in step.kernel.sizes] or [0], np.int64)
         rows = np.zeros(len(steps), STEP)
-        flags = _flags(self.order) if threads > 1 else [HEEDS if step.heeds else 0 for step in steps]
-        cell = at = 0
+        kernels = [step.kernel for step in steps]
         addresses: dict[str, int] = {}
-        for row, step, flag in zip(rows, steps, flags, strict=True):
-            name = step.kernel.name
-            if name not in addresses:
+        for kernel in kernels:
+            if kernel.name not in addresses:
                 assert self._loaded is not None
-                addresses[name] = self._loaded.address(name)
-            row["kernel"] = addresses[name]
-            row["pointers"] = self._table.ctypes.data + 8 * cell
-            row["sizes"] = sizes.ctypes.data + 8 * at
-            row["extent"], row["multiple"], row["flags"] = step.kernel.extent, step.kernel.multiple, flag
-            cell += len(step.read) + len(step.written)
-            at += len(step.kernel.sizes)
+                addresses[kernel.name] = self._loaded.address(kernel.name)
+        first_cells = np.cumsum([0, *[len(step.read) + len(step.written) for step in steps]])[:-1]
+        first_sizes = np.cumsum([0, *[len(kernel.sizes) for kernel in kernels]])[:-1]
+        rows["kernel"] = [addresses[kernel.name] for kernel in kernels]
+        rows["pointers"] = self._table.ctypes.data + 8 * first_cells
+        rows["sizes"] = sizes.ctypes.data + 8 * first_sizes
+        rows["extent"] = [kernel.extent for kernel in kernels]
+        rows["multiple"] = [kernel.multiple for kernel in kernels]
+        rows["flags"] = _flags(self.order) if threads > 1 else [HEEDS if step.heeds else 0 for step in steps]
         scratch = max([step.kernel.scratch for step in steps], default=0)
         self._steps: StepTable = step_table(
             rows,
@@ -408,8 +421,9 @@ class NativeProgram(Program):
 
     @property
     def scratch_bytes(self) -> int:
-        """Return the bytes of workspace that are held beside the arena."""
-        return int(self._steps.scratch.nbytes) + sum(int(x.nbytes) for x in self._kept)
+        """Return the bytes of workspace that are held beside the arena, and of temporaries of host steps."""
+        held = int(self._steps.scratch.nbytes) + sum(int(x.nbytes) for x in self._kept)
+        return held + super().scratch_bytes
 
     def timed(self, inputs: Sequence[Array], repeats: int) -> list[list[float]]:
         """Run the steps one by one on the arguments of a call, several times; returns the seconds of each.

@@ -8,13 +8,13 @@ levels: elements, which may lie along all axes, and rows, which do not lie along
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphad.execute.native.addresses import SafeGather
 from graphad.ir.body import BodyOp, part_after, part_of
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
@@ -28,7 +28,7 @@ Anchor: TypeAlias = tuple[int, ...]
 NONE = -1
 
 
-@dataclass(frozen=True)
+@frozen
 class Region(BodyOp, abstract=True):
     """body(*operands): what one loop nest computes.
 
@@ -71,14 +71,14 @@ def _reduces(body: Graph) -> bool:
     return any(isinstance(node.op, Reduction) for node in body.nodes)
 
 
-@dataclass(frozen=True)
+@frozen
 class OverwritingRegion(Region, abstract=True):
     """A region that reads each operand of the type of its first result only where it writes it, before it writes."""
 
     in_place = True
 
 
-@dataclass(frozen=True)
+@frozen
 class UpdatingRegion(OverwritingRegion, abstract=True):
     """A region of which that is true for each result: the step of an optimiser that keeps several states a weight."""
 

@@ -65,6 +65,27 @@ def product_text(code: Code, a: str, b: str) -> str:
     return code.value(f"mul nsw i64 {a}, {b}")
 
 
+def difference_text(code: Code, a: str, b: str) -> str:
+    """Return the text of a - b for two texts of i64, of which either may be a number."""
+    if b == "0":
+        return a
+    if not a.startswith("%") and not b.startswith("%"):
+        return str(int(a) - int(b))
+    return code.value(f"sub i64 {a}, {b}")
+
+
+def smaller(code: Code, a: str, b: str) -> str:
+    """Return the smaller of two texts of i64; of two numbers at once."""
+    if not a.startswith("%") and not b.startswith("%"):
+        return str(min(int(a), int(b)))
+    return code.value(f"select i1 {code.value(f'icmp slt i64 {a}, {b}')}, i64 {a}, i64 {b}")
+
+
+def larger(code: Code, a: str, b: str) -> str:
+    """Return the larger of two texts of i64."""
+    return code.value(f"select i1 {code.value(f'icmp sgt i64 {a}, {b}')}, i64 {a}, i64 {b}")
+
+
 def advance(code: Code, kind: str, address: str, count: str, stride: str) -> str:
     """Return the address `count` strides further; both are texts of i64, in elements."""
     elements = product_text(code, count, stride)
@@ -73,9 +94,14 @@ def advance(code: Code, kind: str, address: str, count: str, stride: str) -> str
     return code.value(f"getelementptr {element_type(kind)}, ptr {address}, i64 {elements}")
 
 
+def item_bytes(kind: str) -> int:
+    """Return the bytes of a number."""
+    return 4 if kind == "f32" else 8
+
+
 def type_bytes(tile: Tile) -> int:
     """Return the bytes of one vector of a tile."""
-    return tile.lanes * (4 if tile.kind == "f32" else 8)
+    return tile.lanes * item_bytes(tile.kind)
 
 
 def lanes_in(tile: Tile, vector: int) -> int:
@@ -89,20 +115,24 @@ def fetch(code: Code, address: str, write: bool) -> None:
     code.line(f"call void @llvm.prefetch.p0(ptr {address}, i32 {int(write)}, i32 3, i32 1)")
 
 
-def load_lanes(code: Code, kind: str, lanes: int, address: str, count: int) -> Lanes:
-    """Load the first `count` lanes of a vector; the others are zero, and their memory is not touched."""
+def load_lanes(code: Code, kind: str, lanes: int, address: str, count: int | str) -> Lanes:
+    """Load the first `count` lanes of a vector; the others are zero, and their memory is not touched.
+
+    The count may be the text of an i32.
+    """
     if count == lanes:
-        return load(code, kind, address, count)
+        return load(code, kind, address, lanes)
     type_ = Lanes(code, kind, lanes, "").type
     mask_type = f"<{lanes} x i1>"
-    mask = ", ".join(f"i1 {'true' if lane < count else 'false'}" for lane in range(lanes))
+    if isinstance(count, int):
+        mask = "<" + ", ".join(f"i1 {'true' if lane < count else 'false'}" for lane in range(lanes)) + ">"
+    else:
+        numbers = "<" + ", ".join(f"i32 {lane}" for lane in range(lanes)) + ">"
+        mask = code.value(f"icmp slt <{lanes} x i32> {numbers}, {Lanes(code, 'i32', 1, count).spread(lanes).text}")
     name = f"llvm.masked.load.v{lanes}{kind}.p0"
     code.module.declare(name, type_, ["ptr", mask_type, type_])
-    align = 4 if kind == "f32" else 8
-    text = code.call(
-        type_, name, [(f"ptr align {align}", address), (mask_type, f"<{mask}>"), (type_, "zeroinitializer")]
-    )
-    return Lanes(code, kind, lanes, text)
+    given = [(f"ptr align {item_bytes(kind)}", address), (mask_type, mask), (type_, "zeroinitializer")]
+    return Lanes(code, kind, lanes, code.call(type_, name, given))
 
 
 def load_strided(code: Code, kind: str, lanes: int, place: View, count: int) -> Lanes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from graphad.ir.graph import Graph
-from graphad.ir.node import Node, Value
+from graphad.ir.node import Node, Value, new_value
 
 
 class Regrouping:
@@ -71,5 +71,5 @@ class Regrouping:
     def replace(self, members: Iterable[Node], results: Sequence[Value], node: Node) -> None:
         """Let the results of a node stand for these values of members of a group."""
         for k, value in enumerate(results):
-            self.final[value] = Value(node, k)
+            self.final[value] = new_value(Value, (node, k))
         self.made.update(members)

@@ -7,19 +7,19 @@ order that NumPy has, whatever the number of threads.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.kernel import Kernel, begin_kernel, pointer, size
 from graphad.execute.native.lanes import Lanes, bits_of, load, store
 from graphad.execute.native.register_tiles import View, load_strided
 from graphad.execute.native.target import host
+from graphad.ir.frozen import frozen
 
 BLOCK = 64
 """Elements of a part that are one unit of the parallel axis."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Scatter:
     """``y[i, j, ...] += v`` (or ``=``) for dense indices; y is dense too.
 

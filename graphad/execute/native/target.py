@@ -8,15 +8,16 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
+from graphad.ir.frozen import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class Host:
     """The processor of this process.
 

@@ -8,17 +8,17 @@ loads and stores go together, and the turning.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from graphad.execute.native.lanes import Lanes
 from graphad.execute.native.nest import Access, Indexed, Nest, access_of
+from graphad.ir.frozen import frozen, replace
 
 MOST_DENSE = 4
 """Values that are read or written as one piece: of more, each vector has lanes from too many."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Tile:
     """Loads or stores that are made together.
 

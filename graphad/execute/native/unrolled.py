@@ -22,6 +22,7 @@ from graphad.execute.native.nest_building import lane_count, number_of
 from graphad.execute.native.nest_code import nest_kernels
 from graphad.execute.native.regions import NONE, Region
 from graphad.ir.body import part_of
+from graphad.ir.frozen import frozen
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
 from graphad.ir.op import Op
@@ -46,7 +47,7 @@ READ = 3
 """Instructions that reading one element a lane costs."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Unrolled(Region, abstract=True):
     """A region whose frame is one long axis: the axis of that size of each value, if it has one.
 
@@ -69,7 +70,7 @@ def long_axis(shape: Sequence[Any], length: int) -> int:
     return shape.index(length) if length in shape else NONE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class _Term:
     """A component: a load, an `Op`, a Python number or a `Late` one, and the terms it is computed from."""
 

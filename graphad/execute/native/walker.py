@@ -13,13 +13,13 @@ what a kernel computes does not depend on how many threads there are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from graphad.execute.native.code import Code, Module
 from graphad.execute.native.waiting import read
+from graphad.ir.frozen import frozen
 
 STEP: Final = np.dtype(
     [
@@ -62,7 +62,7 @@ STEP_BYTES: Final = STEP.itemsize
 STEP_FLAGS: Final = 40
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(slots=True, eq=False)
 class StepTable:
     """A program in memory, ready to run; one run at a time, because its buffers and scratch are shared.
 

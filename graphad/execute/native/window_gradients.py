@@ -5,12 +5,12 @@ What may enter: ops that only native graphs have, for what a sliding window pull
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphad.ir.emit import apply, emission
+from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
 from graphad.ir.leaf import Constant
 from graphad.ir.node import Node, Value
@@ -25,7 +25,7 @@ from graphad.tracing.tensor import Tensor
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class ExtremeGradient(General, abstract=True):
     """y[p] = sum of g over the windows of x whose largest (or smallest) element stands at position p."""
 
@@ -51,7 +51,7 @@ class ExtremeGradient(General, abstract=True):
 
 def with_window_gradients(graph: Graph) -> Graph:
     """Return the graph with sums at the positions of windows' extremes, into zeros, as one op each."""
-    if not any(isinstance(node.op, WindowPosition) for node in graph.nodes):
+    if WindowPosition not in graph.op_classes:
         return graph
 
     def visit(node: Node) -> Results | None:

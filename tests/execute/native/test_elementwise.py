@@ -23,8 +23,9 @@ from graphad.execute.native.target import load as load_text
 from graphad.ir.errors import RuleViolation
 from graphad.ir.op import OPS, Elementwise
 from graphad.ir.types import DTYPE_NAMES, TensorType, dtype_named
-from graphad.ops.arithmetic import Add, Div, FloorDivide, Hypot, Power
+from graphad.ops.arithmetic import Add, Div, Power
 from graphad.ops.cast import Cast
+from graphad.ops.rounding import FloorDivide, Hypot
 from graphad.ops.selection import Where
 from graphad.ops.transcendental import Exp
 
@@ -41,7 +42,7 @@ APPROXIMATE = {
 }
 # fmt: on
 CANCELS = {"logaddexp", "logaddexp2", "rel_entr"}
-"""Their results near 0 are differences of larger numbers, and as accurate as those."""
+"""NumPy's results near 0 are differences of larger numbers, and as accurate as those."""
 UNLOWERED = {
     "bessel_i": "has no native function yet",
     "bessel_ie": "has no native function yet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from both_executors import check, share_everything
 
 import graphad as ga
-from graphad.execute.native import panels
+from graphad.execute.native import compilation, product_cut
 from graphad.execute.native.epilogues import Finished
 from graphad.execute.native.preparing import prepared
 from graphad.ir.leaf import Constant
@@ -53,7 +54,8 @@ def test_a_layer_is_one_step(dtype: type, monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_sums_wait_in_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a small cache the terms come in blocks."""
     share_everything(monkeypatch)
-    monkeypatch.setattr(panels, "FIRST_LEVEL", 4096)
+    monkeypatch.setattr(product_cut, "FIRST_LEVEL", 4096)
+    monkeypatch.setattr(product_cut, "BEYOND_FIRST_LEVEL", 4096)
     given = array(70, 400), array(400, 90), array(90)
     check(layer, *given)
     check(lambda x, w, b: (x @ w > b, np.tanh(x @ w)), *given)
@@ -107,3 +109,45 @@ def test_a_costly_epilogue(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_few_columns_and_tiny_products_have_none() -> None:
     assert epilogues(layer, array(100, 60), array(60, 3), array(3)) == []
     assert epilogues(layer, array(6, 4), array(4, 6), array(6)) == []
+
+
+@pytest.fixture
+def compiled_products(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Return the list of functions of products that LLVM compiles from now on."""
+    monkeypatch.setenv("GRAPHAD_CACHE_DIR", str(tmp_path))
+    made: list[str] = []
+    genuine = compilation.object_code
+
+    def noted(text: str, level: int) -> bytes:
+        made.extend(re.findall(r"^define .*@((?:product|dots|tiles|pack)_[\w.]+)\(", text, re.MULTILINE))
+        return genuine(text, level)
+
+    monkeypatch.setattr(compilation, "object_code", noted)
+    return made
+
+
+def test_another_batch_compiles_no_product(compiled_products: list[str]) -> None:
+    """Forward the batch is the rows of A, and for the gradient of weights it is the terms."""
+
+    def loss(parameters: Any, x: Any, y: Any) -> Any:
+        for w, b in parameters[:-1]:
+            x = layer(x, w, b)
+        w, b = parameters[-1]
+        return np.mean((x @ w + b - y) ** 2)
+
+    sizes = [(60, 96), (96, 64), (64, 10)]
+    parameters = [(array(m, n) / np.float32(m**0.5), array(n)) for m, n in sizes]
+    steps, counts = [], []
+    for batch in (128, 96, 61, 250, 33):
+        given = parameters, array(batch, 60), array(batch, 10)
+        step = ga.compile(ga.value_and_grad(loss), *given, executor="native", wait=True)
+        steps.append(step)
+        counts.append(len(compiled_products))
+        value, gradients = step(*given)
+        expected, references = ga.compile(ga.value_and_grad(loss), *given, executor="reference")(*given)
+        np.testing.assert_allclose(value, expected, rtol=1e-4)
+        for found, reference in zip(gradients, references, strict=True):
+            for x, y in zip(found, reference, strict=True):
+                np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4)
+    assert counts[0] > 0
+    assert counts == counts[:1] * 5

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from product_runs import Runner, product_of, runners, strides_of
 
 from graphad.execute.native import blas as libraries
-from graphad.execute.native import dots, panels, products, target
+from graphad.execute.native import dots, panels, product_cut, products, target
 from graphad.execute.native.blas import Blas
 from graphad.execute.native.blas_products import expressible
 from graphad.execute.native.code import Module
@@ -236,10 +236,11 @@ def test_other_vector_widths(vector_bytes: int) -> None:
 
 def test_blocks_of_terms_chunks_of_rows_and_groups_of_panels(monkeypatch: pytest.MonkeyPatch) -> None:
     """With small caches a small product goes through every loop of a large one."""
-    monkeypatch.setattr(panels, "FIRST_LEVEL", 4096)
-    monkeypatch.setattr(panels, "SECOND_LEVEL", 8192)
-    monkeypatch.setattr(panels, "PACKED", 8192)
-    monkeypatch.setattr(panels, "MANY_PANELS", 5)
+    monkeypatch.setattr(product_cut, "FIRST_LEVEL", 4096)
+    monkeypatch.setattr(product_cut, "BEYOND_FIRST_LEVEL", 4096)
+    monkeypatch.setattr(product_cut, "SECOND_LEVEL", 8192)
+    monkeypatch.setattr(product_cut, "PACKED", 8192)
+    monkeypatch.setattr(product_cut, "MANY_PANELS", 5)
     cases = [
         make_case(2, m, n, 170, dtype, layouts, alpha, beta)
         for m, n in ((100, 100), (131, 90), (48, 300))
@@ -247,7 +248,7 @@ def test_blocks_of_terms_chunks_of_rows_and_groups_of_panels(monkeypatch: pytest
         for layouts in (("rows", "rows", "rows"), ("columns", "columns", "rows"), ("apart", "rows", "columns"))
         for alpha, beta in ((1.0, 0.0), (-0.5, 1.5))
     ]
-    cuts = [panels.choose_cut(products.oriented(case.product)[0], target.host().vector_bytes) for case in cases]
+    cuts = [product_cut.choose_cut(products.oriented(case.product)[0], target.host().vector_bytes) for case in cases]
     assert any(cut.packs_a for cut in cuts)
     assert any(cut.group > 1 for cut in cuts)
     run_all(cases, by_panels)
@@ -295,8 +296,9 @@ def summed(case: Case) -> np.ndarray:
 def test_epilogues(sizes: tuple[int, int, int, int], dtype: type, split: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums wait in a result of their kind where there is one; the operands may be the same along an axis."""
     if split:
-        monkeypatch.setattr(panels, "FIRST_LEVEL", 4096)
-        monkeypatch.setattr(panels, "SECOND_LEVEL", 8192)
+        monkeypatch.setattr(product_cut, "FIRST_LEVEL", 4096)
+        monkeypatch.setattr(product_cut, "BEYOND_FIRST_LEVEL", 4096)
+        monkeypatch.setattr(product_cut, "SECOND_LEVEL", 8192)
     case = make_case(*sizes, dtype, alpha=-0.5, beta=1.0, separate="rows")
     plain = make_case(*sizes, dtype, ("columns", "rows", "rows"))
     full = matrices("part", *case.start.shape, dtype)
@@ -405,9 +407,110 @@ def test_more_members_need_no_other_kernel(sizes: tuple[int, int, int]) -> None:
     found = [products.generated(Module(), case.product) for case in cases]
     assert len({kernel.name for kernel in found}) == 1
     assert len({kernel.extent for kernel in found}) == 3
-    one = products.generated(Module(), make_case(1, *sizes).product)
-    assert one.name != found[0].name
     run_all(cases, products.generated)
+
+
+def random_case(dtype: type, layouts: tuple[str, ...]) -> Case:
+    """Return a case of any sizes: round those of tiles, and far from them."""
+    m = int(rng.choice([1, 2, 5, 8, 11, 12, 13, 20, 24, 25, 28, 30, 32, 36, 37, 47, 49, 52, 61, 100, 203]))
+    n = int(rng.choice([1, 2, 4, 5, 8, 9, 15, 16, 17, 31, 32, 33, 40, 64, 70]))
+    k = int(rng.choice([0, 1, 2, 7, 8, 9, 31, 64, 65, 130, 163, 300, 511]))
+    alpha, beta = ((1.0, 0.0), (1.0, 1.0), (-0.5, 0.0), (0.5, 2.0))[rng.integers(4)]
+    a, b, c, c0 = (str(rng.choice(layouts)) for _ in range(4))
+    separate = c0 if beta and rng.random() < 0.5 else ""
+    return make_case(int(rng.choice([1, 1, 3])), m, n, k, dtype, (a, b, c), alpha, beta, separate)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layouts", [("rows",), ("rows", "columns"), ("rows", "columns", "part", "apart")], ids=str)
+def test_any_sizes_in_one_module(layouts: tuple[str, ...], dtype: type) -> None:
+    """Kernels of one name serve products of many sizes and strides."""
+    cases = [random_case(dtype, layouts) for _ in range(40)]
+    run_all(cases, products.generated)
+
+
+@pytest.mark.parametrize("vector_bytes", [16, 32, 64])
+@pytest.mark.parametrize(
+    "rows", [(24, 25, 26, 28, 29, 31, 33), (35, 36, 37, 45, 47, 49, 50), (1, 2, 3, 11, 13, 19, 23)]
+)
+def test_every_number_of_rows_beyond_a_tile(rows: tuple[int, ...], vector_bytes: int) -> None:
+    def make(module: Module, product: Product) -> Kernel:
+        return panels.panel_kernel(module, product, (0, 1), vector_bytes)
+
+    cases = [make_case(1, m, n, k, beta=beta) for m in rows for n, k in ((70, 30), (9, 70)) for beta in (0.0, 1.0)]
+    run_all(cases, make)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "others"),
+    [
+        ((128, 100, 300), [(96, 100, 300), (61, 100, 300), (250, 100, 999), (24, 100, 270)]),
+        ((784, 96, 300), [(784, 96, 261), (784, 96, 500)]),
+        ((40, 20, 10), [(24, 20, 20), (31, 20, 11)]),
+        ((128, 10, 300), [(33, 10, 300), (500, 10, 777)]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "layouts", [("rows", "rows", "rows"), ("columns", "rows", "rows"), ("rows", "columns", "rows")]
+)
+def test_other_sizes_need_no_other_code(
+    sizes: tuple[int, int, int], others: list[tuple[int, int, int]], layouts: tuple[str, str, str]
+) -> None:
+    """The rows of A, and the terms, are what a batch changes."""
+    check_same_code([make_case(1, *some, layouts=layouts).product for some in (sizes, *others)])
+
+
+def check_same_code(wanted: list[Product]) -> None:
+    """Check that all products need the code of the first and no other."""
+    module = Module()
+    products.generated(module, wanted[0])
+    text = module.text()
+    for product in wanted[1:]:
+        products.generated(module, product)
+        assert module.text() == text
+
+
+@pytest.mark.parametrize(
+    "sizes", [((100, 1, 200), (33, 1, 200), (1000, 1, 999)), ((1, 1, 3000), (1, 1, 5000))], ids=str
+)
+def test_sums_along_memory_of_other_sizes_need_no_other_code(sizes: tuple[tuple[int, int, int], ...]) -> None:
+    check_same_code([make_case(1, *some).product for some in sizes])
+
+
+def test_stacks_of_other_sizes_need_no_other_code() -> None:
+    """Not the strides between members either."""
+    layouts = ("rows", "columns", "rows")
+    sizes = [(4, 128, 64, 32), (8, 96, 64, 32), (3, 77, 64, 48), (1, 128, 64, 32)]
+    check_same_code([make_case(*some, layouts=layouts).product for some in sizes])
+
+
+def test_epilogues_of_products_of_other_sizes_in_one_module() -> None:
+    """Strides of what an epilogue reads and writes are in no name but for 0 and 1."""
+    cases, given, wanted, epilogues = [], [], [], []
+
+    def shifted(sums: Lanes, read: Sequence[Lanes]) -> list[Lanes]:
+        return [sums + read[0], sums * read[1]]
+
+    for m, n, k in ((40, 33, 70), (61, 65, 50), (100, 33, 64), (24, 97, 80), (12, 40, 90)):
+        for layouts in (("rows", "columns"), ("columns", "part")):
+            case = make_case(2, m, n, k)
+            full, row = matrices("part", 2, m, n, np.float32), matrices("rows", 2, 1, n, np.float32)
+            read = [full, np.broadcast_to(row, full.shape)]
+            results = [matrices(layout, 2, m, n, np.float32) for layout in layouts]
+            product = product_of(case.a, case.b, results[0])
+            cases.append(product)
+            given.append([case.a, case.b, *read, *results])
+            wanted.append([case.a @ case.b + read[0], (case.a @ case.b) * read[1]])
+            epilogues.append(Epilogue("shifted", tuple(map(end_of, read)), tuple(map(end_of, results)), shifted))
+    makes = [
+        lambda module, p=p, e=e: products.finished_kernel(module, p, e) for p, e in zip(cases, epilogues, strict=True)
+    ]
+    for threads in (1, 2, 3):
+        for runner, arrays, expected in zip(runners(makes), given, wanted, strict=True):
+            runner.run(arrays, threads)
+            for x, y in zip(arrays[-2:], expected, strict=True):
+                np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4)
 
 
 def test_numpy_s_own_blas_comes_first() -> None:

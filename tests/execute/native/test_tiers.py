@@ -175,6 +175,18 @@ def test_what_an_executable_tells():
     assert plain.wait().compiled
 
 
+def test_a_product_in_several_kernels_is_counted_once():
+    def heads(q, k):
+        return np.swapaxes(q, 1, 2) @ np.swapaxes(np.swapaxes(k, 1, 2), -1, -2)
+
+    q, k = np.random.default_rng(0).random((2, 3, 128, 4, 64), np.float32)
+    steps = native(heads, q, k, wait=True).profile(q, k, repeats=1).steps
+    products = [step for step in steps if step.op == "matmul"]
+    assert len({step.kernel for step in products}) <= 1
+    assert sum(step.flops for step in products) == 2 * 3 * 4 * 128 * 128 * 64
+    assert all(step.nbytes <= 2 * q.nbytes + 3 * 4 * 128 * 128 * 4 for step in products)
+
+
 def test_profiling_leaves_the_state():
     exe = native(lambda n, x: {"n": n + x, "out": np.sum(x)}, np.zeros(3), np.ones(3), updates={"n": "n"}, wait=True)
     exe(np.ones(3))

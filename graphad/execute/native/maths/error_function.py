@@ -9,14 +9,15 @@ Coefficients are minimax fits (Remez, then a linear programme a coefficient to r
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from graphad.execute.native.lanes import Lanes
+from graphad.execute.native.maths.compensated import Sum, sum_of_ordered
 from graphad.execute.native.maths.formats import at_most, format_of
 from graphad.execute.native.maths.long_polynomial import long_polynomial
+from graphad.ir.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class _Erf:
     """Coefficients of erf.
 
@@ -80,7 +81,7 @@ def erf(x: Lanes) -> Lanes:
     return (size < fit.edge).select(near, far).copysign(x)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class _Erfc:
     """Coefficients of erfc.
 
@@ -125,21 +126,15 @@ _ERFC = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """main + rest, the rest near the last place of main."""
-
-    main: Lanes
-    rest: Lanes
-
-
 def scaled_tail(size: Lanes) -> Sum:
     """e^(x^2) erfc(x) for 0 <= x < 2^500 (f64) or the end of erfc (f32), as a sum of two numbers."""
     fit = _ERFC[size.kind]
     shifted, double = size + fit.centre, size.fma(2.0, 1.0)
     lost = size.fma(2.0, 1.0 - double)
     inverse = 1.0 / (shifted * double)
-    part = (size * double) * inverse
+    of_shifted = double * inverse
+    part = size * of_shifted
+    part = (-part).fma(shifted, size).fma(of_shifted, part)
     slope = long_polynomial(part.fma(2.0, -1.0), fit.quotient)
     value = part.fma(slope, 1.0)
     value_error = part.fma(slope, 1.0 - value)
@@ -150,10 +145,13 @@ def scaled_tail(size: Lanes) -> Sum:
     return Sum(main, main.fma(error, value_error.fma(factor, value.fma(factor, -main))))
 
 
-def times_gaussian(factor: Sum, square: Lanes, lost: Lanes) -> Lanes:
-    """factor e^-(square + lost), for 0 <= square up to that of the end of erfc, and lost near its last place.
+def times_gaussian(factor: Sum, square: Lanes, lost: Lanes) -> tuple[Sum, Lanes]:
+    """factor e^-(square + lost) 2^lift as a sum of two numbers and a power of two still to be multiplied onto them.
 
-    Denormal results are rounded once.
+    Args:
+        factor: what to multiply.
+        square: from 0 to that of the end of erfc.
+        lost: near its last place.
     """
     fit, form = _ERFC[square.kind], format_of(square)
     shift = form.round_to_integer + form.bias + fit.lift
@@ -162,9 +160,13 @@ def times_gaussian(factor: Sum, square: Lanes, lost: Lanes) -> Lanes:
     r = whole.fma(-form.ln2_low, whole.fma(-form.ln2, -square))
     growth = (r * r).fma(long_polynomial(r, fit.power), r)
     rest = factor.main.fma(-lost, factor.rest)
-    value = factor.main + factor.main.fma(growth, rest.fma(growth, rest))
-    scale = (shifted.bitcast(form.bits) << form.mantissa).bitcast(square.kind)
-    return value * scale * 2.0**-fit.lift
+    value = Sum(*sum_of_ordered(factor.main, factor.main.fma(growth, rest.fma(growth, rest))))
+    return value, (shifted.bitcast(form.bits) << form.mantissa).bitcast(square.kind)
+
+
+def unlift(kind: str) -> float:
+    """Return 2^-lift: what `times_gaussian` is too large by, which rounds a denormal once where it comes last."""
+    return 2.0 ** -_ERFC[kind].lift
 
 
 def erfc(x: Lanes) -> Lanes:
@@ -175,5 +177,6 @@ def erfc(x: Lanes) -> Lanes:
     """
     size = at_most(x.abs(), _ERFC[x.kind].zero)
     square = size * size
-    value = times_gaussian(scaled_tail(size), square, size.fma(size, -square))
+    power, scale = times_gaussian(scaled_tail(size), square, size.fma(size, -square))
+    value = power.main * scale * unlift(x.kind)
     return (x < 0.0).select(2.0 - value, value)

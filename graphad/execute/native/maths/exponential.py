@@ -8,11 +8,12 @@ bits, and goes into the exponent by integer arithmetic. Coefficients are minimax
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from graphad.execute.native.lanes import Lanes
+from graphad.execute.native.maths.compensated import Sum, sum_of_ordered
 from graphad.execute.native.maths.formats import at_least, at_most, format_of, power_of_two, two_powers_of_two
 from graphad.execute.native.maths.polynomial import polynomial_in_two
+from graphad.ir.frozen import frozen
 
 LOG2_E = 1 / math.log(2)
 
@@ -41,7 +42,7 @@ EXP2_TERMS = {
 """(2^r - 1) / r."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Bounds:
     """Where a function of a format leaves its range: at `low` and below it is 0, at `high` and above it overflows."""
 
@@ -116,23 +117,68 @@ def exp2(x: Lanes) -> Lanes:
     return polynomial_in_two(r, r * r, EXP2_TERMS[x.kind]).fma(r * first, first) * second
 
 
-def expm1(x: Lanes) -> Lanes:
-    """y = e^x - 1, accurate near 0; -0.0 at -0.0, inf where it overflows.
+def exp_as_sum(x: Lanes, rest: Lanes) -> Sum:
+    """e^(x + rest) for x within its bounds, or nan, and a rest near the last place of x, as a sum of two numbers."""
+    shifted, high, low = reduced(x, 2 * format_of(x).bias)
+    return _power_as_sum(shifted, high, low + rest)
+
+
+def exp2_as_sum(x: Lanes, rest: Lanes) -> Sum:
+    """2^(x + rest) for x within its bounds, or nan, and a rest near the last place of x, as a sum of two numbers."""
+    form = format_of(x)
+    shift = form.round_to_integer + 2 * form.bias
+    shifted = x + shift
+    r = x - (shifted - shift)
+    high = r * form.ln2
+    return _power_as_sum(shifted, high, r.fma(form.ln2_low, r.fma(form.ln2, -high)) + rest * form.ln2)
+
+
+def _power_as_sum(shifted: Lanes, high: Lanes, low: Lanes) -> Sum:
+    """2^n e^(high + low) for f64, given 1.5 * 2^mantissa + 2 bias + n and |high + low| <= log(2) / 2, to some 60 bits.
+
+    1, r and r^2 / 2 are added without error.
+    """
+    first, second = two_powers_of_two(shifted)
+    high, low = sum_of_ordered(high, low)
+    half, square = high * 0.5, high * high
+    half_square = half * high
+    linear, error = sum_of_ordered(high.constant(1.0), high)
+    leading, more = sum_of_ordered(linear, half_square)
+    cubic = (square * high) * polynomial_in_two(high, square, EXPM1_TERMS["f64"])
+    rest = low.fma(linear, half.fma(high, -half_square)) + (error + more) + cubic
+    main, rest = sum_of_ordered(leading, rest)
+    return Sum(main * first * second, rest * first * second)
+
+
+def expm1_as_sum(x: Lanes, unit: float = 1.0, rest: Lanes | float = 0.0) -> Sum:
+    """unit (e^(x + rest) - 1) as a sum of two numbers, where unit e^x is normal.
 
     With e^r = 1 + r + t it is (2^n - 1) + 2^n r + 2^n t, of which the first two are added without error.
 
     Args:
         x: f32 or f64.
+        unit: a power of two.
+        rest: near the last place of x.
     """
     form = format_of(x)
+    shifted, high, low = reduced(x, form.bias + int(math.log2(unit)))
+    if isinstance(rest, Lanes):
+        low = low + rest
+    power = power_of_two(shifted, x.kind)
+    beside = power - unit
+    leading = power.fma(high, beside)
+    error = power.fma(high, beside - leading)
+    return Sum(*sum_of_ordered(leading, power.fma(expm1_rest(high, low), error)))
+
+
+def expm1(x: Lanes) -> Lanes:
+    """y = e^x - 1, accurate near 0; -0.0 at -0.0, inf where it overflows.
+
+    Args:
+        x: f32 or f64.
+    """
     inside = at_most(at_least(x, EXPM1_LOW[x.kind]), EXP_BOUNDS[x.kind].high)
-    # Half of the power: 2^n itself may overflow where the result does not.
-    shifted, high, low = reduced(inside, form.bias - 1)
-    half_power = power_of_two(shifted, x.kind)
-    t = expm1_rest(high, low)
-    rest = half_power - 0.5
-    leading = half_power.fma(high, rest)
-    error = half_power.fma(high, rest - leading)
-    total = leading + half_power.fma(t, error)
+    # Half of it: 2^n itself may overflow where the result does not.
+    half = expm1_as_sum(inside, 0.5).main
     # Near 0 the result is x, which half of it may not represent.
-    return (x.abs() < form.round_to_integer**-1).select(x, total + total)
+    return (x.abs() < format_of(x).round_to_integer ** -1).select(x, half + half)

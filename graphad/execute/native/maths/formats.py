@@ -6,12 +6,12 @@ What may enter: constants of a format and the few integer instructions that read
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from graphad.execute.native.lanes import Lanes
+from graphad.ir.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Format:
     """A binary floating-point format.
 

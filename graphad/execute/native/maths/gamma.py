@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from graphad.execute.native.lanes import Lanes
 from graphad.execute.native.maths.compensated import sum_of_ordered
@@ -21,6 +20,7 @@ from graphad.execute.native.maths.polynomial import polynomial
 from graphad.execute.native.maths.power import log_in_pair
 from graphad.execute.native.maths.rare import where_rare
 from graphad.execute.native.maths.trigonometric import sin_pi, tan_pi
+from graphad.ir.frozen import frozen
 
 STIRLING_FROM = 4.25
 _CENTRE = 0.249755859375
@@ -45,7 +45,7 @@ LOG_ROOT, LOG_ROOT_REST = 0.9189385332046728, -3.878294158067242e-17
 """log(2 pi)/2 as a sum of two numbers."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Shifted:
     """Gamma(x) = Gamma(2 + distance) * product, or / (product + rest) where `down`, -3/4 <= distance <= 1/4."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from graphad.execute.native.code import Module
 from graphad.execute.native.lanes import Lanes, constant, load
 from graphad.execute.native.maths.rare import where_rare
+from graphad.ir.frozen import frozen
 
 _BITS = 64 * 20
 """Bits of 2/pi in the table: the largest exponent, 192 bits for the product's precision, and a word of zeros before."""
@@ -84,7 +84,7 @@ def _large(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     return finite.select(r * scale, nan), (correction - (r - main)) * scale, quadrant
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(slots=True)
 class Angle:
     """The angle q pi/2 + r + rest, |r| <= pi/4, rest below r's last place, q an unsigned integer modulo 4 or more."""
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 from graphad.execute.native.lanes import Lanes
-from graphad.execute.native.maths.compensated import sum_of_ordered
-from graphad.execute.native.maths.formats import format_of, split
+from graphad.execute.native.maths.compensated import Sum, sum_of_ordered
+from graphad.execute.native.maths.formats import FORMATS, format_of, split
 from graphad.execute.native.maths.polynomial import polynomial_in_two
 
 ATANH_TERMS = (
@@ -23,8 +23,16 @@ ATANH_TERMS = (
 LOG_TERMS = (0.3333333, -0.25000823, 0.20001228, -0.16623338, 0.14201735, -0.13160372, 0.12761818, -0.07634264)
 """(log(1 + f) - f + f^2 / 2) / f^3 by f, for f32: relative error of the logarithm below 2^-27."""
 
+_MIDDLE, _MIDDLE_CENTRE = (0.19, 0.69), 1.40625
+"""Numbers p between the first two are near enough to the third one less 1."""
+_MIDDLE_LOG = (0.3409265869705932, 1.7467136443544747e-17)
+"""log(1.40625) as a sum of two numbers (mpmath.log)."""
+
 LIFT = {"f64": 54, "f32": 25}
 """Denormals are multiplied by 2^LIFT, which makes them normal."""
+
+LN2_SHORT, LN2_REST = 0.6931471803691238, 1.9082149292705877e-10
+"""log(2) in two parts of f64, the first of 33 bits, so that its product with an exponent is exact (fdlibm's)."""
 
 LOG2_PARTS = {"f64": (1.4426950408889634, 2.0355273740931033e-17), "f32": (1.4426950216293335, 1.9259629911266175e-08)}
 LOG10_PARTS = {"f64": (0.4342944819032518, 1.098319650216765e-17), "f32": (0.4342944920063019, -1.0103050052231683e-08)}
@@ -76,6 +84,53 @@ def log_in_two(m: Lanes) -> tuple[Lanes, Lanes]:
     half_square = f * 0.5 * f
     high, error = sum_of_ordered(f, -half_square)
     return high, error + log_rest(f, m + 1.0, half_square)
+
+
+def log_as_sum(x: Lanes, more: float = 0.0) -> Sum:
+    """log(x) + more log(2) for f64, to some 60 bits; the rest is nan where the logarithm is infinite."""
+    k, m = parts(x)
+    if more:
+        k = k + more
+    f = m - 1.0
+    half = f * 0.5
+    high = (-half).fma(f, f)
+    rest = log_rest(f, m + 1.0, half * f) + (-half).fma(f, f - high)
+    total, lost = sum_of_ordered(k * LN2_SHORT, high)
+    main, rest = sum_of_ordered(total, k.fma(LN2_REST, lost + rest))
+    return Sum((k.abs() < math.inf).select(main, k), rest)
+
+
+def log1p_as_sum(p: Sum) -> Sum:
+    """log(1 + p) for f64 0 <= p <= 1, to some 60 bits; the rest is below 2^-9.
+
+    It is log(c) + log((1 + p) / c) with c near 1 + p, the latter by s = (1 + p - c) / (1 + p + c), |s| < 0.092.
+    """
+    low, high = p.main < _MIDDLE[0], p.main > _MIDDLE[1]
+    form = FORMATS["f64"]
+
+    def chosen(at_one: float, middle: float, at_two: float) -> Lanes:
+        return low.select(p.main.constant(at_one), high.select(p.main.constant(at_two), middle))
+
+    centre = chosen(0.0, _MIDDLE_CENTRE - 1.0, 1.0)
+    numerator, beside = p.main - centre, centre + 2.0
+    denominator = beside + p.main
+    lost = p.main - (denominator - beside)
+    reciprocal = 1.0 / denominator
+    s = numerator * reciprocal
+    s_rest = ((-s).fma(lost + p.rest, (-s).fma(denominator, numerator)) + p.rest) * reciprocal
+    z = s * s
+    rest = s_rest.fma(2.0, chosen(0.0, _MIDDLE_LOG[1], form.ln2_low))
+    total, lost = sum_of_ordered(chosen(0.0, _MIDDLE_LOG[0], form.ln2), s + s)
+    return Sum(total, lost + (s * z).fma(polynomial_in_two(z, z * z, ATANH_TERMS), rest))
+
+
+def log1p_near_zero(f: Sum) -> Sum:
+    """log(1 + f) for f64 |f| < 1/4, to some 60 bits."""
+    half = f.main * 0.5
+    main = (-half).fma(f.main, f.main)
+    error = (-half).fma(f.main, f.main - main)
+    rest = f.rest / (f.main + 1.0)
+    return Sum(main, log_rest(f.main, f.main + 2.0, half * f.main) + (error + rest))
 
 
 def scaled_log(x: Lanes, factor: tuple[float, float], of_two: tuple[float, float]) -> Lanes:

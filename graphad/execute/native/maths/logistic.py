@@ -1,10 +1,10 @@
-"""The logistic function, and logarithms of sums of exponentials."""
+"""The logistic function and its logarithm."""
 
 from __future__ import annotations
 
 from graphad.execute.native.lanes import Lanes
 from graphad.execute.native.maths.compensated import sum_of_ordered
-from graphad.execute.native.maths.exponential import EXP_BOUNDS, LOG2_E, exp2, exp_inside
+from graphad.execute.native.maths.exponential import EXP_BOUNDS, exp_inside
 from graphad.execute.native.maths.formats import at_least
 from graphad.execute.native.maths.polynomial import polynomial, polynomial_in_two
 
@@ -61,37 +61,3 @@ def log_expit(x: Lanes) -> Lanes:
     """
     # -0.0, so that the result is negative where e^-x is 0.
     return (x < 0.0).select(x, -0.0) - log1p_of_unit(exp_of_negative(-x.abs()))
-
-
-def _larger_and_distance(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes, Lanes]:
-    """Return max(a, b) and -|a - b|, 0 where both are the same infinity, with what rounding took from it."""
-    above = a > b
-    larger, smaller = above.select(a, b), above.select(b, a)
-    same, nothing = a.equals(b), a.constant(0.0)
-    distance = same.select(nothing, smaller - larger)
-    back = distance - smaller
-    lost = (smaller - (distance - back)) - (larger + back)
-    return larger, distance, same.select(nothing, (distance > EXP_BOUNDS[a.kind].low).select(lost, nothing))
-
-
-def logaddexp(a: Lanes, b: Lanes) -> Lanes:
-    """y = log(e^a + e^b) without overflow.
-
-    Where the result is near 0 it is as accurate as its operands' distance from 0 allows.
-
-    Args:
-        a, b: f32 or f64, of one kind.
-    """
-    larger, distance, lost = _larger_and_distance(a, b)
-    return larger + log1p_of_unit(exp_inside(at_least(distance, EXP_BOUNDS[a.kind].low), lost))
-
-
-def logaddexp2(a: Lanes, b: Lanes) -> Lanes:
-    """y = log2(2^a + 2^b) without overflow.
-
-    Args:
-        a, b: f32 or f64, of one kind.
-    """
-    larger, distance, lost = _larger_and_distance(a, b)
-    power = exp2(distance)
-    return log1p_of_unit(power.fma(lost * (1 / LOG2_E), power)).fma(LOG2_E, larger)

@@ -15,7 +15,7 @@ from graphad.execute.native.lanes import Lanes
 from graphad.execute.native.maths.compensated import sum_of_ordered
 from graphad.execute.native.maths.exponential import EXP_BOUNDS, exp_inside
 from graphad.execute.native.maths.formats import FORMATS, at_least, at_most, format_of, power_of_two, split
-from graphad.execute.native.maths.logarithm import LIFT
+from graphad.execute.native.maths.logarithm import LIFT, LN2_REST, LN2_SHORT
 from graphad.execute.native.maths.polynomial import polynomial, polynomial_in_two
 
 SERIES = (0.40000000000002256, 0.28571428570098345, 0.22222222520143442, 0.18181784347675875, 0.15386758235582804,
@@ -24,9 +24,6 @@ SERIES = (0.40000000000002256, 0.28571428570098345, 0.22222222520143442, 0.18181
 
 TWO_THIRDS_LOW = 3.700743415417188e-17
 """2/3 beyond its f64."""
-
-LN2_SHORT, LN2_REST = 0.6931471803691238, 1.9082149292705877e-10
-"""log(2) in two parts, the first of 33 bits, so that its product with an exponent is exact (fdlibm's)."""
 
 LOG2_SERIES = (2.8853900817900935, 0.9617966733328863, 0.5770835867174497, 0.41167260986163495, 0.3407322035589795)
 """log2(m) / s by s^2, for f32: relative error below 2^-37."""

@@ -1,4 +1,4 @@
-"""Lanes for which the usual formula is not made, computed one by one in a branch that is hardly ever taken."""
+"""Lanes for which the usual formula is not made, computed in a branch that is seldom taken."""
 
 from __future__ import annotations
 
@@ -20,6 +20,42 @@ def where_rare(
     """
     code, count = condition.code, condition.count
     _define(code.module, name, [x.kind for x in operands], [x.kind for x in usual], formula)
+
+    def call(places: Sequence[str]) -> None:
+        code.call("void", name, [*(("ptr", place) for place in places), ("i64", str(count))])
+
+    return _where_called(condition, operands, usual, call)
+
+
+def where_some(
+    condition: Lanes, operands: Sequence[Lanes], usual: Sequence[Lanes], name: str, formula: Formula
+) -> list[Lanes]:
+    """Return what `where_rare` does, all lanes of a vector computed at once, in optimised code.
+
+    It is for what is needed seldom, but then perhaps everywhere: the function is one for each number of lanes.
+    """
+    code, full = condition.code, f"{name}_{condition.count}"
+    if not code.module.has(full):
+        kinds = ["bool", *(x.kind for x in operands), *(x.kind for x in usual)]
+        parameters = [("ptr", f"p{k}") for k in range(len(kinds))]
+        body = code.module.function(full, "void", parameters, "nounwind noinline cold", "internal")
+        values = [load(body, kind, f"%p{k}", condition.count) for k, kind in enumerate(kinds)]
+        found = formula(*values[1 : 1 + len(operands)])
+        for k, value in enumerate(found, 1 + len(operands)):
+            store(values[0].select(value, values[k]), f"%p{k}")
+        body.line("ret void")
+
+    def call(places: Sequence[str]) -> None:
+        code.call("void", full, [("ptr", place) for place in places])
+
+    return _where_called(condition, operands, usual, call)
+
+
+def _where_called(
+    condition: Lanes, operands: Sequence[Lanes], usual: Sequence[Lanes], call: Callable[[Sequence[str]], None]
+) -> list[Lanes]:
+    """Return `usual`, changed by a call with the places of condition, operands and results where a lane holds."""
+    code, count = condition.code, condition.count
     then, after, before = code.new_label("rare"), code.new_label("usual"), code.block
     code.branch(condition.any().text, then, after)
     code.place(then)
@@ -27,7 +63,7 @@ def where_rare(
     places = [code.slot(_memory_type(x.kind), count) for x in values]
     for value, place in zip(values, places, strict=True):
         store(value, place)
-    code.call("void", name, [*(("ptr", place) for place in places), ("i64", str(count))])
+    call(places)
     found = [load(code, x.kind, place, count) for x, place in zip(usual, places[1 + len(operands) :], strict=True)]
     code.jump(after)
     code.place(after)
