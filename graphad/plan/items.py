@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+import numpy as np
+
 from graphad.ir.frozen import field, frozen
 
 
@@ -64,3 +66,18 @@ def links_of(items: Items) -> Links:
         if items.steps and items.steps[item] == items.steps[item + 1]:
             last[item] = last[item + 1]
     return Links(users, near, [bisect_right(found, end) for found, end in zip(users, last, strict=True)])
+
+
+def fullest(items: Items) -> int:
+    """Return the item that runs when most bytes are held, where nothing is given up; -1 of none."""
+    count = len(items.sizes)
+    last = list(range(count))
+    for item, operands in enumerate(items.operands):
+        for operand in operands:
+            last[operand] = item
+    freed = [0] * count
+    for item, size in enumerate(items.sizes):
+        if not items.fixed[item]:
+            freed[last[item]] += size
+    held = np.cumsum(items.sizes) - np.cumsum(freed) + np.array(freed)
+    return int(held.argmax()) if count else -1

@@ -17,7 +17,7 @@ import numpy as np
 
 from graphad.ir.frozen import frozen
 from graphad.plan.flow import Network
-from graphad.plan.items import Items
+from graphad.plan.items import Items, fullest
 
 Array = np.ndarray[Any, Any]
 
@@ -71,7 +71,7 @@ class Keeping:
 
     def __init__(self, items: Items) -> None:
         self.items = items
-        self.turn = _fullest(items)
+        self.turn = fullest(items)
         self._there = {self.turn, *items.operands[self.turn]} if items.sizes else set()
         count = len(items.sizes)
         reads = {o for item in range(self.turn + 1, count) for o in items.operands[item] if o <= self.turn}
@@ -140,18 +140,3 @@ class Keeping:
     def _size(self, item: int) -> int:
         """Return the bytes that keeping an item takes: none of what is never given up, and what is there anyway."""
         return 0 if self.items.fixed[item] or item in self._there else self.items.sizes[item]
-
-
-def _fullest(items: Items) -> int:
-    """Return the item that runs when most bytes are held, where nothing is given up; -1 of none."""
-    count = len(items.sizes)
-    last = list(range(count))
-    for item, operands in enumerate(items.operands):
-        for operand in operands:
-            last[operand] = item
-    freed = [0] * count
-    for item, size in enumerate(items.sizes):
-        if not items.fixed[item]:
-            freed[last[item]] += size
-    held = np.cumsum(items.sizes) - np.cumsum(freed) + np.array(freed)
-    return int(held.argmax()) if count else -1

@@ -5,7 +5,8 @@ all it needs. Next uses are known, as in Belady's rule, but what a miss costs di
 again, with everything on the way that has been given up as well. A policy weighs these seconds against the bytes that
 are won and the time for which they are. A value that nothing reads any more stays while there is room: it may save
 making others from further back. A `Preference` goes before what a policy says: what to hold over the fullest moment is
-better chosen for all items together. No policy is best everywhere: `cheapest` plays them all and keeps the cheapest.
+better chosen for all items together. So does a `Division`, where the items are a chain. No policy is best everywhere:
+`cheapest` plays them all and keeps the cheapest.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from graphad.ir.frozen import frozen
-from graphad.plan.items import Items, Links, links_of
+from graphad.plan.division import Division, chain_of
+from graphad.plan.items import Items, Links, fullest, links_of
 from graphad.plan.keeping import Preference
 
 
@@ -30,7 +32,7 @@ class Play:
         extra: seconds of all runs but the first of each item.
         policy: the name of the policy.
         held: the most bytes held at a time: in any limit from here to the one it was played in, the policy plays like
-            this; of more than `LARGE` items it may only be the limit itself.
+            this; of more than `LARGE` items, and of a chain that was divided, the limit itself.
     """
 
     order: tuple[int, ...]
@@ -108,12 +110,20 @@ POLICIES: dict[str, Policy] = {
 }
 """By name: the six of 75 that together did best on chains and transformers under many limits, the best first."""
 
+DIVIDING = "steep"
+"""The policy that plays a chain that is divided: it gives up the rest."""
+
 
 def cheapest(items: Items, limit: int, policies: Iterable[str] = tuple(POLICIES)) -> Play | Stuck:
-    """Play all policies and return the cheapest play; Stuck where none keeps the limit."""
+    """Play all policies, and a chain as it is divided best, and return the cheapest play; Stuck where none keeps the
+    limit.
+    """
     best: Play | Stuck | None = None
-    for name in policies:
-        found = play(items, limit, name)
+    chain = chain_of(items, fullest(items))
+    plays = [(name, None) for name in policies] + [(DIVIDING, chain)] * (chain is not None)
+    for name, divided in plays:
+        found = play_below(items, limit, name, np.inf, division=divided.division(limit) if divided else None)
+        assert not isinstance(found, Dear)
         if isinstance(found, Play):
             if not isinstance(best, Play) or found.extra < best.extra:
                 best = found
@@ -139,21 +149,31 @@ def play_below(
     most: float,
     preference: Preference | None = None,
     links: Links | None = None,
+    division: Division | None = None,
 ) -> Play | Stuck | Dear:
     """Run the items as `play` does, but only as long as what is made again takes no more than `most` seconds.
 
-    What a `preference` says of an item goes before what the policy does. `links` are those of the items, once known.
+    What a `preference` or a `division` says of an item goes before what the policy does. `links` are those of the
+    items, once known.
     """
-    return _Cache(items, links or links_of(items), limit, policy, preference).run(most)
+    return _Cache(items, links or links_of(items), limit, policy, preference, division).run(most)
 
 
 class _Cache:
     """The state of one play."""
 
-    def __init__(self, items: Items, links: Links, limit: int, policy: str, preference: Preference | None) -> None:
+    def __init__(
+        self,
+        items: Items,
+        links: Links,
+        limit: int,
+        policy: str,
+        preference: Preference | None,
+        division: Division | None,
+    ) -> None:
         count = len(items.sizes)
         self.items, self.limit, self.name = items, limit, policy
-        self.policy, self.preference = POLICIES[policy], preference
+        self.policy, self.preference, self.division = POLICIES[policy], preference, division
         self.users, self.near = links.users, links.near
         self.next = list(links.first)  # position in `users` of the next use in the order
         self.there = bytearray(count)
@@ -196,8 +216,9 @@ class _Cache:
             if self.extra > most:
                 return Dear(most)
             first = end
-        held = self.limit if self.chunk else self.held
-        return Play(tuple(self.order), tuple(self.runs), self.extra, self.name, held)
+        held = self.held if not self.chunk and self.division is None else self.limit
+        name = self.name if self.division is None else "dividing"
+        return Play(tuple(self.order), tuple(self.runs), self.extra, name, held)
 
     def _step(self, step: range) -> Stuck | None:
         """Run the items of a step for the first time, after what is missing of what they read."""
@@ -207,6 +228,11 @@ class _Cache:
         if len(step) > 1:
             reads = tuple(dict.fromkeys([o for item in step for o in operands[item] if o < step[0]]))
         missing = self._missing(reads)
+        if missing and self.division is not None:
+            given_up = self.division.again(missing, reads, self.there)
+            if given_up >= 0:
+                self._drop(given_up)
+                missing = self._missing(reads)
         for each in missing:
             self._want(operands[each])
         self._want(reads)
@@ -366,6 +392,8 @@ class _Cache:
         worth = self.policy.worth(self.above[found], self.below[found], self.sizes[found], wait)
         if self.preference is not None:
             worth *= self.preference.of(found, due, now)
+        if self.division is not None:
+            worth *= self.division.factors[found]
         return np.where(due < self.never, worth, 0.0)
 
     def _due(self, item: int) -> int:

@@ -10,6 +10,7 @@ Memory here is what `Plan.peak_bytes` counts: the arena and the results of a cal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -17,10 +18,11 @@ from graphad.ir.collector import collector_paused
 from graphad.ir.errors import MemoryBudgetError
 from graphad.ir.frozen import frozen
 from graphad.ir.graph import Graph
+from graphad.plan.division import chain_of
 from graphad.plan.items import links_of
 from graphad.plan.keeping import Keeping, Preference
 from graphad.plan.plan import Plan, plan
-from graphad.plan.policies import LARGE, POLICIES, Dear, Play, Stuck, play_below
+from graphad.plan.policies import DIVIDING, LARGE, POLICIES, Dear, Play, Stuck, play_below
 from graphad.plan.replay import Outline, Replay, node_flops, node_seconds
 
 RUNG = 0.992
@@ -58,11 +60,14 @@ SMALLEST_PLANNED = 3
 
 Updates = Mapping[int, int | None]
 
-Strategy = tuple[str, bool]
-"""The name of a policy, and whether a `Preference` goes before it."""
+Lead = Literal["preference", "division", ""]
+"""What goes before a policy."""
+Strategy = tuple[str, Lead]
+"""The name of a policy, and what goes before it."""
 
-ALL_STRATEGIES: tuple[Strategy, ...] = tuple((name, prefers) for prefers in (True, False) for name in POLICIES)
-FEW_STRATEGIES: tuple[Strategy, ...] = (("by size", True), ("steep", False))
+_LEADS: tuple[Lead, ...] = ("preference", "")
+ALL_STRATEGIES: tuple[Strategy, ...] = tuple([(name, lead) for lead in _LEADS for name in POLICIES])
+FEW_STRATEGIES: tuple[Strategy, ...] = (("by size", "preference"), ("steep", ""))
 
 
 @frozen(slots=True, eq=False)
@@ -237,10 +242,13 @@ class _Search:
         self.candidates: dict[tuple[int, ...], _Candidate] = {}
         self.links = links_of(self.items)
         self.keeping = Keeping(self.items)
-        self.played: dict[tuple[str, Preference | None], list[tuple[int, Play | Stuck | Dear]]] = {}
+        self.chain = chain_of(self.items, self.keeping.turn)
+        self.played: dict[tuple[str, Lead, Preference | None], list[tuple[int, Play | Stuck | Dear]]] = {}
         count = len(self.items.sizes)
         self.exhaustive = count <= ALL_LIMITS_UP_TO
         self.strategies = ALL_STRATEGIES if count <= ALL_STRATEGIES_UP_TO else FEW_STRATEGIES
+        if self.chain is not None and count <= LARGE:
+            self.strategies = ((DIVIDING, "division"), *self.strategies)
         self.leaders = len(self.strategies) if self.exhaustive else LEADERS if count <= LARGE else 1
         self.tries, self.above = (TRIES, ABOVE) if count <= LARGE else (1, 1.0)
 
@@ -281,15 +289,16 @@ class _Search:
 
     def _at(self, limit: int, strategy: Strategy, most: float) -> Play | Stuck | Dear:
         """Play a strategy within a limit, where no play is known that is the same."""
-        policy, prefers = strategy
-        preference = self.keeping.preference(limit) if prefers else None
-        played = self.played.setdefault((policy, preference), [])
+        policy, lead = strategy
+        preference = self.keeping.preference(limit) if lead == "preference" else None
+        division = self.chain.division(limit) if self.chain is not None and lead == "division" else None
+        played = self.played.setdefault((policy, lead, preference), [])
         for at, known in played:
             if isinstance(known, Play) and known.held <= limit <= at:
                 return known if known.extra <= most else Dear(most)
             if at == limit and (isinstance(known, Stuck) or (isinstance(known, Dear) and known.most >= most)):
                 return known
-        found = play_below(self.items, limit, policy, most, preference, self.links)
+        found = play_below(self.items, limit, policy, most, preference, self.links, division)
         played.append((limit, found))
         if isinstance(found, Play) and found.order not in self.candidates:
             self.candidates[found.order] = _Candidate(found, self.replay.outline(found))
@@ -320,7 +329,7 @@ class _Search:
         low, high = 0, self.start.arena_bytes
         for _ in range(HALVINGS):
             middle = (low + high) // 2
-            found = [self._at(middle, (name, False), np.inf) for name in tuple(POLICIES)[:2]]
+            found = [self._at(middle, (name, ""), np.inf) for name in tuple(POLICIES)[:2]]
             held = [play.held for play in found if isinstance(play, Play)]
             low, high = (low, min(held)) if held else (middle, high)
         by_live = sorted(self.candidates.values(), key=lambda each: each.outline.live)

@@ -21,6 +21,7 @@ from training_graphs import chain, cnn, transformer
 import graphad as ga
 from graphad.execute.reference import Program
 from graphad.ir.graph import Graph
+from graphad.plan.division import chain_of
 from graphad.plan.items import Items
 from graphad.plan.plan import Plan, plan
 from graphad.plan.policies import POLICIES, Dear, Play, Stuck, cheapest, play, play_below
@@ -46,6 +47,24 @@ def test_a_chain_costs_little_more_than_where_it_is_divided_best(reads: int, slo
     found = cheapest(chain_items(64, reads), slots)
     assert isinstance(found, Play)
     assert 64 + found.extra <= 1.06 * divided_chain(64, slots, reads)
+
+
+@pytest.mark.parametrize(("slots", "steps"), [(32, 97), (16, 113), (12, 117), (8, 157), (6, 209)])
+def test_a_chain_is_divided_best(slots: int, steps: int) -> None:
+    found = cheapest(chain_items(64, 2), slots)
+    assert isinstance(found, Play)
+    assert 64 + found.extra == steps
+    assert most_held(chain_items(64, 2), found.order) <= slots
+
+
+def test_a_chain_of_other_values_has_no_cut() -> None:
+    """Each value is read by the two behind it: none alone is."""
+    operands: list[tuple[int, ...]] = [tuple(o for o in (k - 2, k - 1) if o >= 0) for k in range(20)]
+    operands += [(19 + k, 19 - k) for k in range(20)]
+    count = len(operands)
+    items = Items(operands, [1] * count, [1.0] * count, [False] * count, [()] * count)
+    assert chain_of(items, 20) is None
+    assert chain_of(chain_items(64, 2), 64) is not None
 
 
 @pytest.mark.parametrize(("slots", "steps"), [(32, 97), (16, 113), (12, 117), (8, 157)])
