@@ -15,7 +15,7 @@ from graphad.ir.frozen import frozen
 from graphad.plan.cuts import Cuts
 from graphad.plan.effort import BEAM, WORK
 from graphad.plan.moves import Moves, State
-from graphad.plan.tasks import Tasks, bits, peak_of, without_small
+from graphad.plan.tasks import Tasks, all_before, bits, peak_of, without_small
 
 BEAM_WORK = 1_200
 """The beam is narrower for more tasks than this over `BEAM`."""
@@ -30,6 +30,9 @@ _EDGE_WORK = 2
 
 RESOLUTIONS = (500, 5_000, 0)
 """Blocks smaller than the peak over this are left out at first (0: none is): that settles nearly everything at once."""
+
+_LINKS = 8
+"""Tasks between two that may relate them, as far as it is looked into."""
 
 CUTS = 32
 """Minimum cuts worked out for the bound at most."""
@@ -109,7 +112,7 @@ class _Search:
     """
 
     def __init__(self, tasks: Tasks, cuts: Cuts, bound: int, work: int) -> None:
-        self.tasks, self.cuts, self.moves = tasks, cuts, Moves(tasks)
+        self.tasks, self.cuts, self.moves, self.near = tasks, cuts, Moves(tasks), _Near(tasks)
         self.limit = bound
         self.last: State | None = None
         self.opened = self.reached = 0
@@ -180,7 +183,7 @@ class _Search:
                 continue
             child = self.moves.after(state, task, self.limit)
             self.reached += 1
-            if not _lazy(self.tasks, state, child):
+            if not _lazy(self.tasks, self.near, state, child):
                 continue
             key = (child.done, child.pending)
             if key not in self._seen and (child.done, 0) not in self._seen:
@@ -189,7 +192,7 @@ class _Search:
         return found
 
 
-def _lazy(tasks: Tasks, state: State, child: State) -> bool:
+def _lazy(tasks: Tasks, near: _Near, state: State, child: State) -> bool:
     """Tell whether nothing that only raised what is held ran before its time; clears `pending` where its time has come.
 
     A task that frees nothing may as well run after the next one, unless they are related: the next one waits for it, or
@@ -199,12 +202,8 @@ def _lazy(tasks: Tasks, state: State, child: State) -> bool:
     """
     task, before = child.ran[0], state.pending
     if child.pending:
-        if before and not before & tasks.related[task]:
-            near = 0
-            for other in bits(before):
-                near |= tasks.related[other]
-            if not near & tasks.related[task] & ~state.done or before >> task:
-                return False
+        if before and not before & tasks.related[task] and (before >> task or near.apart(task, before, state.done)):
+            return False
         if len(child.ran) == 1:
             return True
         before, ended = child.pending, child.ran[1:]
@@ -226,6 +225,52 @@ def _lazy(tasks: Tasks, state: State, child: State) -> bool:
                 rest ^= 1 << other
                 grown = True
     return not rest
+
+
+class _Near:
+    """Which tasks can run, and be related to one another, before anything is freed."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self.related = tasks.related
+        self.before = all_before(tasks)
+        self.freeing = sum([1 << task for task in range(len(tasks.needs)) if not self._may_raise(tasks, task)])
+
+    def apart(self, task: int, others: int, done: int) -> bool:
+        """Tell whether nothing that is still to run relates a task to any of `others` before it has freed something.
+
+        All that runs between only raises what is held, but for the last of it, and waits for nothing else. Where more
+        than `_LINKS` are in between it is not known, and the answer no.
+        """
+        wanted = 0
+        for other in bits(others):
+            wanted |= self.related[other]
+        blocked = self.freeing & ~done
+        reached, edge = done | 1 << task, self.related[task]
+        for _ in range(_LINKS):
+            further = 0
+            for each in bits(edge & ~reached):
+                reached |= 1 << each
+                if self.before[each] & blocked:
+                    continue
+                if wanted >> each & 1:
+                    return False
+                further |= self.related[each]
+            if not further & ~reached:
+                return True
+            edge = further
+        return False
+
+    def _may_raise(self, tasks: Tasks, task: int) -> bool:
+        """Tell whether there may be a moment at which a task leaves more held than before."""
+        before, own = self.before[task], 1 << task
+        change = 0
+        for b in tasks.blocks[task]:
+            touching = tasks.touching[b]
+            if not touching & before:
+                change += tasks.sizes[b]
+            if not touching & ~(before | own):
+                change -= tasks.sizes[b]
+        return change > 0
 
 
 def _related(tasks: Tasks, task: int, others: int, done: int, untouched: int) -> bool:

@@ -84,6 +84,16 @@ def test_the_search_finds_the_lowest_peak_and_knows_it(tasks: Tasks) -> None:
     assert found.optimal
 
 
+def test_tasks_may_be_related_through_several_others() -> None:
+    """0 and 1 only raise what is held, and are related by way of 2 and 5: both orders must not be left out."""
+    needs = [0, 0, 1, 0, 2, 6, 25]
+    followers = [(2, 6), (4, 5), (5,), (6,), (6,), (), ()]
+    blocks = [(0,), (1,), (2, 0, 7), (3, 7), (4, 1, 7), (5, 1, 2), (6, 0, 3, 4)]
+    tasks = make_tasks(needs, followers, blocks, [1, 1, 0, 1, 1, 0, 0, 1], [()] * 7)
+    found = order_tasks(tasks, range(7))
+    assert found.peak == found.bound == lowest_peak(tasks) == 4
+
+
 def held_while(tasks: Tasks, task: int, done: int) -> int:
     """Return the bytes held while a task runs after the tasks `done`, what can be overwritten not counted."""
     early, late = done | 1 << task, ~done
