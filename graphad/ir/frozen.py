@@ -360,7 +360,7 @@ class _StandardParameters:
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
         import dataclasses
 
-        return dataclasses.dataclass(frozen=True)(type("Frozen", (), {})).__dataclass_params__  # type: ignore[attr-defined]  # hidden
+        return dataclasses.dataclass(frozen=True)(type("Frozen", (), {})).__dataclass_params__  # type: ignore[attr-defined]  # mypy hides it
 
 
 _PARAMETERS = _StandardParameters()
@@ -380,7 +380,7 @@ def _standard_view(name: str, fields: dict[str, Field]) -> dict[str, dataclasses
     # Without `init` it does not mind a default before a field that has none; without `eq` nor one that has no hash.
     made: dict[str, dataclasses.Field[Any]] = dataclasses.dataclass(init=False, eq=False, repr=False)(
         type(name, (), body)
-    ).__dataclass_fields__  # type: ignore[attr-defined]  # hidden
+    ).__dataclass_fields__  # type: ignore[attr-defined]  # mypy hides it
     return made
 
 

@@ -110,7 +110,7 @@ def new_node(
     made.replica = replica
     made.serial = _serial()
     made.__class__ = Node  # from here on it refuses stores
-    return made  # type: ignore[return-value]
+    return made  # type: ignore[return-value]  # its class has just become Node
 
 
 class Value(NamedTuple):

@@ -102,7 +102,7 @@ def test_many_fields() -> None:
     assert [getattr(made, each.name) for each in fields(Wide)] == [*range(8), 9, [], 11]
     assert list(inspect.signature(Wide).parameters) == list("abcdefghij")
     with pytest.raises(TypeError, match="unexpected keyword argument 'k'"):
-        Wide(*range(8), k=1)  # type: ignore[call-arg]
+        Wide(*range(8), k=1)  # type: ignore[call-arg]  # that is what is refused
 
 
 def test_replace() -> None:
