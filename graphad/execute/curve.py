@@ -114,8 +114,8 @@ def remat_curve(
 
     Args:
         function, *examples, updates, optimize, executor: as of `compile`.
-        budgets: bytes, or text like "140MB"; twelve steps from the peak down if not given. The workspace of machine
-            code counts, as a call without a budget needs it: what is computed again may take a little more.
+        budgets: bytes, or text like "140MB"; twelve steps from the peak down if not given. Workspace counts, as a
+            call without a budget needs it: what is computed again may take a little more.
 
     Returns a sequence with a point for each budget, in order: the planned peak (None where no plan was found), the
     floating-point operations with and without what is computed again, and an estimate of the seconds that this takes. A

@@ -84,20 +84,16 @@ class Plans:
         from graphad.plan.remat import Budgets
 
         found = Budgets(self._grouped(self._executor, self._bound(binding)), self._updates, self._results)
-        if self._executor != "reference":
-            from graphad.execute.native.workspace import workspace_bytes
-
-            found.beside = workspace_bytes(found.start, self._threads)
+        found.beside = self._workspace(self._executor, found.start)
         return found
 
     def _planned(self, executor: str, graph: Graph) -> Plan:
         if self.budget is None:
             return plan(graph, self._updates, self._results)
-        workspace = self._reference_workspace if executor == "reference" else self._native_workspace
-        beside = workspace(plan(graph, self._updates, self._results))
+        beside = self._workspace(executor, plan(graph, self._updates, self._results))
         while True:
             found = self._within(graph, beside)
-            needed = workspace(found)
+            needed = self._workspace(executor, found)
             if found.peak_bytes + needed <= self.budget:
                 return found
             beside = max(needed, beside + 1)  # more each time, so this ends: with a plan, or a refusal
@@ -123,14 +119,12 @@ class Plans:
         assert self.budget is not None
         return within(graph, self._updates, self._results, self.budget, beside).plan
 
-    def _reference_workspace(self, found: Plan) -> int:
-        """Return the bytes of temporaries of the ops, which NumPy makes."""
-        from graphad.execute.reference import workspace_bytes
+    def _workspace(self, executor: str, found: Plan) -> int:
+        """Return the bytes that an executor needs beside arena and results, known once its steps are bound."""
+        if executor == "reference":
+            from graphad.execute.reference import workspace_bytes
 
-        return workspace_bytes(found)
+            return workspace_bytes(found)
+        from graphad.execute.native import workspace
 
-    def _native_workspace(self, found: Plan) -> int:
-        """Return the bytes of workspace, which are known when the steps are."""
-        from graphad.execute.native.workspace import workspace_bytes
-
-        return workspace_bytes(found, self._threads)
+        return workspace.workspace_bytes(found, self._threads)

@@ -86,6 +86,8 @@ def test_temporaries_are_part_of_a_budget() -> None:
     assert free.memory.scratch >= x.nbytes
     assert f"{free.memory.scratch:,} bytes at most, of sort" in free.report()
     assert free.memory.peak == free.memory.arena + free.memory.results + free.memory.scratch
+    curve = ga.remat_curve(lambda x: np.sum(np.sort(np.sin(x))), x, executor="reference")
+    assert max(point.peak or 0 for point in curve) == free.memory.peak
     with pytest.raises(MemoryBudgetError, match="of workspace"):
         ga.compile(
             lambda x: np.sum(np.sort(np.sin(x))), x, executor="reference", memory=free.memory.peak - x.nbytes // 2
